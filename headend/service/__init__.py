@@ -1,0 +1,1 @@
+"""Use cases and loops on ports. Knows neither MQTT nor the wire contract nor SQL."""

@@ -1,0 +1,18 @@
+"""The contract's named limits. A message beyond one of them is refused with a code, never cut short."""
+
+PROTOCOL_VERSION = 1
+
+MAX_PAYLOAD_BYTES = 64 * 1024
+"""Largest MQTT payload in either direction."""
+
+MAX_ROWS = 1_000
+"""Most meters, readings, commands, results or receipts in one message."""
+
+MAX_INTEGER = 2**53 - 1
+"""Largest integer on the wire: the largest that every JSON reader holds exactly (RFC 8259, section 6).
+
+In micros that is Rs 9,007,199,254; in Wh nine million GWh; in seconds far beyond any calendar.
+"""
+
+ID_PATTERN = r"^[A-Za-z0-9-]{1,32}$"
+"""Regions, gateways and meters. No character that MQTT gives a meaning to (`+`, `#`, `/`, `$`) is in it."""

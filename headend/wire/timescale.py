@@ -1,0 +1,49 @@
+"""The laboratory's clock: how wall time maps to the virtual time that both ends of a run share.
+
+A pure mapping without a clock of its own; in production neither end uses it. Transport timeouts never run on
+virtual time: at 2,000 times the speed a retry after 10 virtual seconds would be a flood.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+_SPEC = re.compile(r"(?P<start>[^@]+)@(?P<epoch>\d+(\.\d+)?)x(?P<speed>\d+(\.\d+)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeScale:
+    """Virtual time was `start_s` when wall time was `epoch_s`, and since then runs `speed` times as fast."""
+
+    start_s: int
+    epoch_s: float
+    speed: float
+
+    @classmethod
+    def parse(cls, spec: str) -> Self:
+        """Read `START@EPOCHxSPEED`: an ISO time with zone, wall seconds since 1970, a factor.
+
+        For example `2024-10-30T00:00:00+05:30@1763870000.5x2880`.
+
+        Raises:
+            ValueError: with a message for a person.
+        """
+        match = _SPEC.fullmatch(spec)
+        if match is None:
+            raise ValueError(f"{spec!r} is not START@EPOCHxSPEED, such as 2024-10-30T00:00:00Z@1763870000x60")
+        start = datetime.fromisoformat(match["start"])
+        if start.tzinfo is None:
+            raise ValueError(f"{match['start']!r} names no time zone (add Z or +05:30)")
+        speed = float(match["speed"])
+        if speed <= 0:
+            raise ValueError("the speed must be above 0")
+        return cls(int(start.timestamp()), float(match["epoch"]), speed)
+
+    def virtual_s(self, wall_s: float) -> int:
+        """Virtual time in whole seconds at a wall time."""
+        return self.start_s + int((wall_s - self.epoch_s) * self.speed)
+
+    def wall_s(self, virtual_s: float) -> float:
+        """The wall time at which virtual time reaches a value."""
+        return self.epoch_s + (virtual_s - self.start_s) / self.speed
