@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from headend.wire.errors import ErrorCode, WireError
-from headend.wire.limits import MAX_PAYLOAD_BYTES, PROTOCOL_VERSION
+from headend.wire.limits import MAX_INTEGER, MAX_PAYLOAD_BYTES, PROTOCOL_VERSION
 from headend.wire.messages import (
     Commands,
     DownMessage,
@@ -29,11 +30,9 @@ MESSAGE_OF: Final[dict[Channel, type[UpMessage] | type[DownMessage]]] = {
     Channel.REQUESTS: Request,
 }
 
-_ANY_JSON: Final = TypeAdapter[Any](Any)
-
 
 def encode(message: BaseModel) -> bytes:
-    """A message as UTF-8 JSON, without fields that are null or empty by default."""
+    """A message as UTF-8 JSON, without fields that are null."""
     return message.__pydantic_serializer__.to_json(message, exclude_none=True)
 
 
@@ -45,25 +44,44 @@ def decode(channel: Channel, payload: bytes) -> UpMessage | DownMessage:
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise WireError(ErrorCode.TOO_LARGE, f"{len(payload)} bytes; at most {MAX_PAYLOAD_BYTES}")
+    # NaN and Infinity are not JSON, but the parser takes them in fields that no model knows. They can stand
+    # in a text as well (a meter may be called NaN), so a hit is looked at, not refused. One byte is found
+    # about 20 times as fast as three, so it goes first.
+    if (b"N" in payload and b"NaN" in payload) or (b"I" in payload and b"Infinity" in payload):
+        _parse(payload)
     try:
-        return MESSAGE_OF[channel].model_validate_json(payload)
+        message = MESSAGE_OF[channel].model_validate_json(payload)
     except ValidationError as error:
         raise _diagnosis(payload, error) from error
+    if "v" not in message.model_fields_set:
+        raise _diagnosis(payload, None)
+    return message
 
 
-def _diagnosis(payload: bytes, error: ValidationError) -> WireError:
-    """Why a payload was not read. Only on the way of failure, so it may read the payload a second time."""
+def _parse(payload: bytes) -> Any:
     try:
-        content = _ANY_JSON.validate_json(payload)
-    except ValidationError as bad_json:
-        return WireError(ErrorCode.BAD_JSON, bad_json.errors()[0]["msg"])
+        return from_json(payload, allow_inf_nan=False)
+    except ValueError as error:
+        raise WireError(ErrorCode.BAD_JSON, str(error)) from error
+
+
+def _diagnosis(payload: bytes, error: ValidationError | None) -> WireError:
+    """Why a payload was not read. Only on the way of failure, so it may read the payload a second time.
+
+    Without an error of validation, what was wrong is that `v` is missing.
+    """
+    try:
+        content = _parse(payload)
+    except WireError as bad_json:
+        return bad_json
     if not isinstance(content, dict):
         return WireError(ErrorCode.BAD_MESSAGE, "the payload is not a JSON object")
     number = content.get("frame")
-    frame = number if type(number) is int and number > 0 else None
-    version = content.get("v", PROTOCOL_VERSION)
-    if version != PROTOCOL_VERSION:
-        return WireError(ErrorCode.UNKNOWN_VERSION, f"v is {version!r:.40}; this end speaks 1", frame)
+    frame = number if type(number) is int and 1 <= number <= MAX_INTEGER else None
+    version = content.get("v")
+    if error is None or type(version) is not int or version != PROTOCOL_VERSION:
+        found = f"v is {version!r:.40}" if "v" in content else "v is missing"
+        return WireError(ErrorCode.UNKNOWN_VERSION, f"{found}; this end speaks {PROTOCOL_VERSION}", frame)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "message"
-    return WireError(ErrorCode.BAD_MESSAGE, f"{where}: {first['msg']}"[:400], frame)
+    return WireError(ErrorCode.BAD_MESSAGE, f"{where}: {first['msg']}", frame)

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from headend.wire.limits import MAX_DETAIL_CHARS
+
 
 class ErrorCode(StrEnum):
     """Why a whole message was not accepted; travels in a receipt."""
@@ -36,12 +38,12 @@ class RefusalCode(StrEnum):
 class WireError(Exception):
     """A peer broke the contract.
 
-    `code` travels in the receipt; `detail` says what and where, for a person; `frame` is the number of the
-    frame at fault where it could still be read.
+    `code` travels in the receipt; `detail` says what and where, for a person, and fits into a receipt;
+    `frame` is the number of the frame at fault where it could still be read.
     """
 
     def __init__(self, code: ErrorCode, detail: str, frame: int | None = None) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
-        self.detail = detail
+        self.detail = detail[:MAX_DETAIL_CHARS]
         self.frame = frame

@@ -8,6 +8,9 @@ MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_ROWS = 1_000
 """Most meters, readings, commands, results or receipts in one message."""
 
+MAX_DETAIL_CHARS = 500
+"""Longest explanation in a receipt. The one text of our own on the wire, so it is cut, not refused."""
+
 MAX_INTEGER = 2**53 - 1
 """Largest integer on the wire: the largest that every JSON reader holds exactly (RFC 8259, section 6).
 

@@ -8,10 +8,10 @@ in watt-hours, money in micros (1,000,000 micros = 1 rupee).
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 from headend.wire.errors import ErrorCode, RefusalCode, RowCode
-from headend.wire.limits import ID_PATTERN, MAX_INTEGER, MAX_ROWS
+from headend.wire.limits import ID_PATTERN, MAX_DETAIL_CHARS, MAX_INTEGER, MAX_ROWS, PROTOCOL_VERSION
 
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
@@ -19,11 +19,22 @@ Ordinal = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    # Only keys are cached: the ids of a large fleet do not fit into the parser's cache and only churn it
+    # (measured with 200 gateways of 500 meters: 20 % of the time to decode).
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", cache_strings="keys")
+
+
+# A strict integer, because Literal[1] also takes `1.0` and `true`: they are equal to 1 in Python.
+_Version = Annotated[
+    int,
+    Field(ge=PROTOCOL_VERSION, le=PROTOCOL_VERSION),
+    WithJsonSchema({"type": "integer", "const": PROTOCOL_VERSION}),
+]
 
 
 class _Message(_Record):
-    v: Literal[1] = Field(default=1, description="Version of the contract.")
+    # The default is for whoever builds a message; on the wire `v` is required, and `decode` holds to that.
+    v: _Version = Field(default=PROTOCOL_VERSION, description="Version of the contract. Always present.")
 
 
 class RelayPosition(StrEnum):
@@ -48,7 +59,7 @@ class ReadingKind(StrEnum):
 
 
 class ReceiptOutcome(StrEnum):
-    """`accepted`: stored, forget the frame. `refused`: never send it again as it is. `later`: send it again."""
+    """`accepted`: stored, forget it. `refused`: never send it again as it is. `later`: send it again."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -71,7 +82,7 @@ class MeterCounters(_Record):
 
 
 class Hello(_Message):
-    """First message of a session: the counters of every meter behind the gateway, in as many frames as needed."""
+    """First message of a session: the counters of every meter, in as many frames as needed."""
 
     frame: Ordinal = Field(description="The gateway's number for this frame; the receipt repeats it.")
     sent_at_s: Count
@@ -104,6 +115,8 @@ class Readings(_Message):
     def _columns_agree(self) -> Self:
         if not len(self.meters) == len(self.seqs) == len(self.at_s) == len(self.registers_wh):
             raise ValueError("meters, seqs, at_s and registers_wh must have the same length")
+        if self.relays_open and set(self.relays_open).difference(self.meters):
+            raise ValueError("relays_open names a meter that is not in meters")
         return self
 
 
@@ -163,6 +176,13 @@ class CreditCommand(_Record):
 class RelayCommand(_Record):
     """The position that a relay shall have. The newest version wins; past `expires_at_s` it has no effect."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"relay": {"const": "open"}}, "required": ["relay"]},
+            "then": {"properties": {"expires_at_s": {"type": "integer"}}, "required": ["expires_at_s"]},
+        }
+    )
+
     kind: Literal["relay"] = "relay"
     meter: Id
     version: Ordinal
@@ -197,10 +217,10 @@ class RefusedRow(_Record):
 class Receipt(_Record):
     """The head-end's word on one frame, given after its commit."""
 
-    frame: Ordinal | None = Field(description="null: the number could not be read.")
+    frame: Ordinal | None = Field(default=None, description="Absent or null: the number could not be read.")
     outcome: ReceiptOutcome
     code: ErrorCode | None = None
-    detail: str | None = Field(default=None, max_length=500)
+    detail: str | None = Field(default=None, max_length=MAX_DETAIL_CHARS)
     retry_after_s: Ordinal | None = Field(default=None, description="Set with `later`.")
     refused: Annotated[list[RefusedRow], Field(max_length=MAX_ROWS)] = []
 

@@ -4,6 +4,7 @@ A pure mapping without a clock of its own; in production neither end uses it. Tr
 virtual time: at 2,000 times the speed a retry after 10 virtual seconds would be a flood.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,9 +42,14 @@ class TimeScale:
         return cls(int(start.timestamp()), float(match["epoch"]), speed)
 
     def virtual_s(self, wall_s: float) -> int:
-        """Virtual time in whole seconds at a wall time."""
-        return self.start_s + int((wall_s - self.epoch_s) * self.speed)
+        """Virtual time in whole seconds at a wall time, rounded down."""
+        return self.start_s + math.floor((wall_s - self.epoch_s) * self.speed)
 
     def wall_s(self, virtual_s: float) -> float:
-        """The wall time at which virtual time reaches a value."""
-        return self.epoch_s + (virtual_s - self.start_s) / self.speed
+        """The wall time at which virtual time reaches a value: who wakes then is not a second too early."""
+        wall_s = self.epoch_s + (virtual_s - self.start_s) / self.speed
+        # A float near 2**31 has steps of 0.2 microseconds: the sum may have been rounded below the instant.
+        step_s = math.ulp(max(abs(wall_s), abs(self.epoch_s)))
+        while self.virtual_s(wall_s) < math.floor(virtual_s):
+            wall_s += step_s
+        return wall_s

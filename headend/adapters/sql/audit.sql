@@ -1,0 +1,125 @@
+-- Each check yields (subject, what is wrong) for every violation, and nothing when all is well.
+
+-- meter_registers --
+SELECT m.meter_key, m.meter, r.reading_seq, r.register_wh, m.opening_register_wh
+FROM meter AS m JOIN register AS r USING (meter_key);
+
+-- credits_reach_meter --
+-- E1: credits in the ledger = the meter's credit counter.
+SELECT m.meter, 'credited ' || coalesce(sum(t.amount_micros), 0) || ' micros in the ledger, '
+    || m.applied_credit_total_micros || ' acknowledged by the meter'
+FROM meter AS m
+LEFT JOIN transfer AS t ON t.credit_account = m.account_key AND t.kind = 'RECHARGE'
+GROUP BY m.meter_key
+HAVING coalesce(sum(t.amount_micros), 0) <> m.applied_credit_total_micros;
+
+-- relay_version_applied --
+-- E3: the newest relay position that stands is the one that the meter carried out.
+SELECT m.meter, 'relay version ' || coalesce(max(d.seq), 0) || ' desired, ' || m.applied_relay_version || ' applied'
+FROM meter AS m
+LEFT JOIN delivery AS d ON d.meter_key = m.meter_key AND d.kind = 'RELAY' AND d.state <> 'REJECTED'
+GROUP BY m.meter_key
+HAVING coalesce(max(d.seq), 0) <> m.applied_relay_version;
+
+-- no_delivery_open --
+-- E4: nothing is on its way.
+SELECT m.meter, d.kind || ' ' || d.seq || ' is ' || d.state
+FROM delivery AS d JOIN meter AS m USING (meter_key) WHERE d.state IN ('QUEUED', 'SENT');
+
+-- transfers_balance --
+-- I1: every transfer debits and credits the same amount, so the sum over all accounts is 0.
+SELECT 'all accounts', 'credits - debits = ' || (sum(credits_micros) - sum(debits_micros)) || ' micros'
+FROM account HAVING sum(credits_micros) <> sum(debits_micros)
+UNION ALL
+SELECT 'transfer ' || transfer_id, 'does not move a positive amount between two accounts'
+FROM transfer
+WHERE amount_micros <= 0 OR debit_account = credit_account
+   OR debit_account NOT IN (SELECT account_key FROM account)
+   OR credit_account NOT IN (SELECT account_key FROM account);
+
+-- balances_fold --
+-- I2: stored totals = fold of the transfers.
+WITH folded AS (
+    SELECT account_key, sum(debit) AS debits, sum(credit) AS credits
+    FROM (
+        SELECT debit_account AS account_key, amount_micros AS debit, 0 AS credit FROM transfer
+        UNION ALL
+        SELECT credit_account, 0, amount_micros FROM transfer
+    ) GROUP BY account_key
+)
+SELECT a.code, 'stored ' || a.credits_micros || ' credits, ' || a.debits_micros || ' debits; transfers give '
+    || coalesce(f.credits, 0) || ', ' || coalesce(f.debits, 0)
+FROM account AS a LEFT JOIN folded AS f USING (account_key)
+WHERE a.credits_micros <> coalesce(f.credits, 0) OR a.debits_micros <> coalesce(f.debits, 0);
+
+-- recharge_has_delivery --
+-- I3: a recharge in the ledger is one delivery of the same meter and amount, and the reverse.
+SELECT coalesce(m.meter, a.code), 'recharge ' || t.reference || ' of ' || t.amount_micros || ' micros has '
+    || CASE WHEN d.delivery_id IS NULL THEN 'no delivery' ELSE 'a delivery of another meter or amount' END
+FROM transfer AS t
+LEFT JOIN account AS a ON a.account_key = t.credit_account
+LEFT JOIN meter AS m ON m.account_key = t.credit_account
+LEFT JOIN delivery AS d ON d.transfer_id = t.transfer_id
+WHERE t.kind = 'RECHARGE'
+  AND (d.delivery_id IS NULL OR d.meter_key IS NOT m.meter_key OR d.amount_micros IS NOT t.amount_micros)
+UNION ALL
+SELECT m.meter, 'credit ' || d.seq || ' has no recharge in the ledger'
+FROM delivery AS d JOIN meter AS m USING (meter_key)
+WHERE d.kind = 'CREDIT'
+  AND NOT EXISTS (SELECT 1 FROM transfer AS t WHERE t.transfer_id = d.transfer_id AND t.kind = 'RECHARGE');
+
+-- energy_charged_once --
+-- I6: settled days hang together: the settled register is that of the last settled day's snapshot.
+SELECT m.meter, 'settled register ' || m.settled_register_wh || ' Wh, snapshot of that day '
+    || coalesce(s.register_wh, m.opening_register_wh) || ' Wh'
+FROM meter AS m LEFT JOIN snapshot AS s ON s.meter_key = m.meter_key AND s.day = m.settled_day
+WHERE m.settled_register_wh <> coalesce(s.register_wh, m.opening_register_wh)
+   OR (s.meter_key IS NULL AND m.settled_day >= m.installed_day)
+UNION ALL
+SELECT m.meter, 'day ' || s.day || CASE WHEN s.settled_at_s IS NULL THEN ' is not' ELSE ' is' END
+    || ' marked as settled, the meter is settled up to day ' || m.settled_day
+FROM snapshot AS s JOIN meter AS m USING (meter_key)
+WHERE s.day >= m.installed_day AND (s.settled_at_s IS NOT NULL) <> (s.day <= m.settled_day);
+
+-- sent_was_committed --
+-- I9: what a meter answered was committed as SENT before; what is open or ended says how far it came.
+SELECT m.meter, d.kind || ' ' || d.seq || ' is ' || d.state || ' but was never sent'
+FROM delivery AS d JOIN meter AS m USING (meter_key)
+WHERE d.state IN ('SENT', 'APPLIED') AND (d.sent_at_s IS NULL OR d.attempts = 0);
+
+-- sequences_have_no_gap --
+-- I11: credit numbers are 1, 2, 3 ... and totals add up.
+SELECT m.meter, 'credit numbers 1 to ' || m.credit_seq || ' expected, ' || count(d.seq) || ' there, highest '
+    || coalesce(max(d.seq), 0) || '; counter ' || m.credit_total_micros || ' micros, deliveries '
+    || coalesce(sum(d.amount_micros), 0)
+FROM meter AS m LEFT JOIN delivery AS d ON d.meter_key = m.meter_key AND d.kind = 'CREDIT'
+GROUP BY m.meter_key
+HAVING count(d.seq) <> m.credit_seq OR coalesce(max(d.seq), 0) <> m.credit_seq
+    OR coalesce(sum(d.amount_micros), 0) <> m.credit_total_micros
+UNION ALL
+SELECT meter, 'credit ' || seq || ' says a total of ' || credit_total_micros || ' micros, its amounts give ' || folded
+FROM (
+    SELECT m.meter, d.seq, d.credit_total_micros,
+           sum(d.amount_micros) OVER (PARTITION BY d.meter_key ORDER BY d.seq) AS folded
+    FROM delivery AS d JOIN meter AS m USING (meter_key) WHERE d.kind = 'CREDIT'
+) WHERE credit_total_micros <> folded;
+
+-- applied_by_the_meter --
+-- I12: a credit is APPLIED exactly when its number is within what the meter acknowledged.
+SELECT m.meter, 'credit ' || d.seq || ' is ' || d.state || ', the meter acknowledged up to ' || m.applied_credit_seq
+FROM delivery AS d JOIN meter AS m USING (meter_key)
+WHERE d.kind = 'CREDIT' AND (d.state = 'APPLIED') <> (d.seq <= m.applied_credit_seq)
+UNION ALL
+SELECT m.meter, 'acknowledged total ' || m.applied_credit_total_micros || ' micros, our total at credit '
+    || m.applied_credit_seq || ' is ' || coalesce(d.credit_total_micros, 0)
+FROM meter AS m
+LEFT JOIN delivery AS d ON d.meter_key = m.meter_key AND d.kind = 'CREDIT' AND d.seq = m.applied_credit_seq
+WHERE m.applied_credit_total_micros <> coalesce(d.credit_total_micros, 0);
+
+-- credit_totals --
+SELECT m.meter, d.seq, d.credit_total_micros
+FROM delivery AS d JOIN meter AS m USING (meter_key) WHERE d.kind = 'CREDIT';
+
+-- relay_orders --
+SELECT m.meter, d.seq, d.relay, d.expires_at_s
+FROM delivery AS d JOIN meter AS m USING (meter_key) WHERE d.kind = 'RELAY';

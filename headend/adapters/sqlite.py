@@ -1,0 +1,177 @@
+"""The store on SQLite: connection, durability, transactions, migrations. The rows are in `sqlite_rows`.
+
+WAL with synchronous=FULL: a commit that returned has been synced. One writing connection a process; writers of
+other processes wait for each other (BEGIN IMMEDIATE with a busy timeout). `pysqlite3` brings its own SQLite,
+because the one of Debian 12 is inside the WAL-reset corruption range (fixed in 3.51.3).
+"""
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import sqlite_utils
+from pysqlite3 import dbapi2 as sqlite
+from sqlite_utils.migrations import Migrations
+
+from headend.adapters.sqlite_rows import SqliteUnitOfWork
+from headend.adapters.statements import SQL_DIRECTORY
+from headend.service.ports import StoreError, UnitOfWork
+
+BUSY_TIMEOUT_MS: Final = 10_000
+"""How long a transaction waits for another process's."""
+
+CACHE_KIB: Final = 64 * 1024
+
+OLDEST_SOUND_SQLITE: Final = (3, 51, 3)
+"""Before it, a WAL reset could corrupt a database (design, section 8)."""
+
+MIGRATIONS = Migrations("headend")
+
+
+@MIGRATIONS()
+def m001_first_schema(db: sqlite_utils.Database) -> None:
+    """Everything up to release 0.1."""
+    # Statement by statement: executescript would commit, and a migration and its record belong together.
+    for statement in _statements((SQL_DIRECTORY / "schema_1.sql").read_text(encoding="utf-8")):
+        db.conn.execute(statement)
+
+
+class SqliteStore:
+    """`Store` in one SQLite file, or in memory with the path `:memory:`."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the file, making it and its folder (0600) as needed, and bring its schema up to date.
+
+        Raises:
+            StoreError: not a database of ours, from a newer version, not writable, disk full.
+        """
+        self._name = str(path)
+        with _translated(self._name):
+            if self._name != ":memory:":
+                _prepare_file(Path(path))
+            self._connection = sqlite.connect(self._name, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
+            self._configure()
+            self._migrate()
+        self._rows = SqliteUnitOfWork(self._connection)
+        self._data_version = -1
+
+    def _configure(self) -> None:
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            f"cache_size = -{CACHE_KIB}",
+            "temp_store = MEMORY",
+        ):
+            self._connection.execute(f"PRAGMA {pragma}")
+
+    def _migrate(self) -> None:
+        db = sqlite_utils.Database(self._connection)
+        known = {migration.name for migration in MIGRATIONS._migrations}
+        unknown = [migration.name for migration in MIGRATIONS.applied(db) if migration.name not in known]
+        if unknown:
+            raise StoreError(
+                f"store {self._name} was written by a newer version of headend (it has {', '.join(unknown)});"
+                " use that version, or another store",
+                transient=False,
+            )
+        if MIGRATIONS.pending(db):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                # Looked at again under the lock: another process may have done it meanwhile.
+                MIGRATIONS.apply(db)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._rollback()
+                raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[UnitOfWork]:
+        """See `Store.transaction`."""
+        with _translated(self._name):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._rows
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._rollback()
+                raise
+
+    @contextmanager
+    def view(self) -> Iterator[UnitOfWork]:
+        """See `Store.view`."""
+        with _translated(self._name):
+            self._connection.execute("BEGIN")
+            try:
+                yield self._rows
+            finally:
+                self._rollback()
+
+    def _rollback(self) -> None:
+        # SQLite itself rolls back on a full disk; then there is no transaction left to end.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def changed(self) -> bool:
+        """See `Store.changed`."""
+        with _translated(self._name):
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        changed = version != self._data_version
+        self._data_version = version
+        return bool(changed)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._connection.close()
+
+
+def sqlite_version() -> str:
+    """The version of SQLite that the store runs on."""
+    return str(sqlite.sqlite_version)
+
+
+def _prepare_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Turn SQLite's errors into `StoreError`, once, with the cause kept."""
+    try:
+        yield
+    except sqlite.IntegrityError:
+        raise  # a broken rule of ours, not trouble of the store's
+    except (sqlite.OperationalError, sqlite.DatabaseError, OSError) as error:
+        text = str(error)
+        for sign, advice, transient in _ADVICE:
+            if sign in text:
+                raise StoreError(f"store {name}: {text}; {advice}", transient=transient) from error
+        if isinstance(error, sqlite.ProgrammingError | sqlite.InterfaceError):
+            raise
+        raise StoreError(f"store {name}: {text}", transient=False) from error
+
+
+_ADVICE: Final = (
+    ("database is locked", "another process holds it; try again", True),
+    ("disk is full", "free some space; nothing was half done", True),
+    ("No space left", "free some space; nothing was half done", True),
+    ("disk I/O error", "check the disk; nothing was half done", True),
+    ("unable to open", "check the path and its permissions", True),
+    ("readonly", "check its permissions", True),
+    ("Permission denied", "check its permissions", False),
+    ("not a database", "it is no SQLite file; name another with --store", False),
+    ("malformed", "it is damaged; restore a backup", False),
+)

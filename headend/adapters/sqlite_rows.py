@@ -1,0 +1,306 @@
+"""The rows of the SQLite store: every method of `UnitOfWork` as one or a few named statements of `sql/`."""
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+from headend.adapters.statements import load_statements
+from headend.domain.delivery import DeliveryKind
+from headend.domain.ledger import GENESIS_HASH, Transfer, TransferKind, chain_hash, consumer_account
+from headend.domain.reconcile import ExceptionKind, HeadendView
+from headend.service import rows as row_types
+from headend.service.ports import Rows
+from headend.service.rows import Lane, MeterAccount, NewTransfer, Registration, UnsettledDay
+from headend.service.traffic import GatewayId
+
+MAX_DEAD_LETTERS: Final = 100_000
+"""Most payloads kept with their bytes; beyond, they are counted in the newest row."""
+
+SQL: Final = load_statements("registry", "ingest", "ledger", "delivery", "journal")
+AUDIT: Final = load_statements("audit")
+
+SYSTEM_ACCOUNTS: Final = {"recharges": 1, "energy": 2}
+"""Made by the first migration."""
+
+
+class SqliteUnitOfWork:
+    """`UnitOfWork` on an open connection. `SqliteStore` begins and ends the transactions around it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def _one(self, name: str, *values: object) -> Any:
+        return self._connection.execute(SQL[name], values).fetchone()
+
+    def _all(self, name: str, *values: object) -> list[Any]:
+        return self._connection.execute(SQL[name], values).fetchall()  # type: ignore[no-any-return]
+
+    def _run(self, name: str, *values: object) -> int:
+        return self._connection.execute(SQL[name], values).rowcount  # type: ignore[no-any-return]
+
+    def _many(self, name: str, rows: Iterable[Sequence[object]]) -> int:
+        return self._connection.executemany(SQL[name], rows).rowcount  # type: ignore[no-any-return]
+
+    # registry ----------------------------------------------------------------------------------------------
+
+    def registrations(self, meters: Sequence[str]) -> dict[str, Registration]:
+        return {
+            meter: Registration(meter, GatewayId(region, gateway), opening_wh, day)
+            for meter, region, gateway, opening_wh, day in self._all("registrations", json.dumps(list(meters)))
+        }
+
+    def register_meters(self, new: Sequence[Registration]) -> None:
+        self._many("add_gateway", sorted({registration.gateway for registration in new}))
+        self._many("add_account", [(consumer_account(r.meter),) for r in new])
+        self._many(
+            "add_meter",
+            [
+                (r.meter, r.installed_day, r.opening_register_wh, *r.gateway, consumer_account(r.meter))
+                for r in new
+            ],
+        )
+        self._many("add_register", [(r.meter,) for r in new])
+
+    def gateways(self) -> list[tuple[int, GatewayId, int | None]]:
+        return [(key, GatewayId(region, name), heard) for key, region, name, heard in self._all("gateways")]
+
+    def gateway_key(self, gateway: GatewayId) -> int | None:
+        row = self._one("gateway_key", *gateway)
+        return None if row is None else row[0]
+
+    def note_gateways_heard(self, rows: Rows) -> None:
+        self._many("gateways_heard", rows)
+
+    def meter_keys(self, meters: Sequence[str]) -> list[tuple[str, int, int]]:
+        return self._all("meter_keys", json.dumps(list(meters)))
+
+    def meter_count(self) -> int:
+        return int(self._one("meter_count")[0])
+
+    def meter_row(self, meter: str) -> row_types.MeterRow | None:
+        rows = self._all("meter_rows", "", meter, 1)
+        return row_types.MeterRow(*rows[0]) if rows else None
+
+    def meter_rows(self, after: str, limit: int) -> list[row_types.MeterRow]:
+        return [row_types.MeterRow(*row) for row in self._all("meter_rows", after, None, limit)]
+
+    # ingest ------------------------------------------------------------------------------------------------
+
+    def advance_registers(self, rows: Sequence[tuple[int, int, int, int, int]]) -> int:
+        return self._many("advance_register", rows)
+
+    def register_states(self, meter_keys: Iterable[int]) -> dict[int, tuple[int, int]]:
+        rows = self._all("register_states", json.dumps(list(meter_keys)))
+        return {meter_key: (seq, register_wh) for meter_key, seq, register_wh in rows}
+
+    def add_segment(
+        self, meter_keys: Sequence[int], seqs: Sequence[int], at_s: Sequence[int], registers_wh: Sequence[int]
+    ) -> None:
+        columns = [array("q", column).tobytes() for column in (meter_keys, seqs, at_s, registers_wh)]
+        self._run("add_segment", min(at_s), max(at_s), len(meter_keys), *columns)
+
+    def add_snapshots(self, rows: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+        if self._many("add_snapshot", rows) == len(rows):
+            return []
+        return self._all("differing_snapshots", json.dumps(rows))
+
+    def add_exception(self, kind: ExceptionKind, meter_key: int, detail: str, now_s: int) -> None:
+        self._run("add_exception", kind, meter_key, detail, now_s)
+
+    def exceptions(self, meter: str | None, limit: int) -> list[row_types.ExceptionRow]:
+        return [row_types.ExceptionRow(*row) for row in self._all("exceptions", meter, limit)]
+
+    def add_dead_letter(self, topic: str, payload: bytes, code: str, detail: str, now_s: int) -> None:
+        if self._one("dead_letter_count")[0] >= MAX_DEAD_LETTERS:
+            topic, payload, code = "", b"", "DEAD_LETTERS_FULL"
+            detail = "further payloads are counted here, without their bytes"
+        digest = blake2b(topic.encode() + b"\n" + payload, digest_size=16).digest()
+        self._run("add_dead_letter", digest, topic, payload, code, detail, now_s)
+
+    def dead_letters(self, limit: int) -> list[row_types.DeadLetterRow]:
+        return [row_types.DeadLetterRow(*row) for row in self._all("dead_letters", limit)]
+
+    def headend_views(self, meter_keys: Iterable[int]) -> dict[int, HeadendView]:
+        rows = self._all("headend_views", json.dumps(list(meter_keys)))
+        return {meter_key: HeadendView(*view) for meter_key, *view in rows}
+
+    def credit_totals(self, rows: Sequence[tuple[int, int]]) -> dict[int, int]:
+        return dict(self._all("credit_totals", json.dumps(list(rows))))
+
+    # ledger ------------------------------------------------------------------------------------------------
+
+    def transfer(self, reference: str) -> Transfer | None:
+        row = self._one("transfer_by_reference", reference)
+        return None if row is None else _transfer(row)
+
+    def account_key(self, code: str) -> int:
+        return SYSTEM_ACCOUNTS[code]
+
+    def meter_account(self, meter: str) -> MeterAccount | None:
+        row = self._one("meter_account", meter)
+        return None if row is None else MeterAccount(*row)
+
+    def post(self, new: Sequence[NewTransfer]) -> list[Transfer]:
+        last = self._one("chain_head")
+        transfer_id, head = (0, GENESIS_HASH) if last is None else last
+        posted = []
+        for transfer_id, entry in enumerate(new, start=transfer_id + 1):  # noqa: B020
+            fields = (
+                transfer_id,
+                entry.reference,
+                entry.kind,
+                entry.debit_account,
+                entry.credit_account,
+                entry.amount_micros,
+                entry.accepted_at_s,
+                entry.posted_at_s,
+                entry.corrects,
+            )
+            head = chain_hash(head, *fields)
+            posted.append(_transfer((*fields, head)))
+        self._many("add_transfer", [_fields(transfer) for transfer in posted])
+        self._many("debit_account", [(t.amount_micros, t.debit_account) for t in posted])
+        self._many("credit_account", [(t.amount_micros, t.credit_account) for t in posted])
+        return posted
+
+    def issue_credit(self, account: MeterAccount, transfer: Transfer) -> int:
+        seq = account.credit_seq + 1
+        total_micros = account.credit_total_micros + transfer.amount_micros
+        self._run("issue_credit", account.meter_key, seq, total_micros)
+        self._run(
+            "add_credit_delivery",
+            account.meter_key,
+            seq,
+            transfer.transfer_id,
+            transfer.amount_micros,
+            total_micros,
+            transfer.posted_at_s,
+        )
+        return seq
+
+    def unsettled_days(self, max_day_wh: int, limit: int) -> list[UnsettledDay]:
+        return [UnsettledDay(*row) for row in self._all("unsettled_days", max_day_wh, limit)]
+
+    def impossible_days(self, max_day_wh: int) -> list[UnsettledDay]:
+        return [UnsettledDay(*row) for row in self._all("impossible_days", max_day_wh)]
+
+    def settle_days(self, days: Sequence[UnsettledDay], now_s: int) -> None:
+        self._many("settle_snapshot", [(day.meter_key, day.day, now_s) for day in days])
+        self._many("settle_meter", [(day.meter_key, day.day, day.register_wh) for day in days])
+
+    def statement(self, meter: str, after: int, limit: int) -> list[row_types.StatementRow]:
+        return [row_types.StatementRow(*row) for row in self._all("statement", meter, after, limit)]
+
+    # deliveries --------------------------------------------------------------------------------------------
+
+    def issue_relay(
+        self, meter: str, position: str, reason: str, expires_at_s: int | None, now_s: int
+    ) -> int | None:
+        row = self._one("meter_relay", meter)
+        if row is None:
+            return None
+        meter_key, version = row[0], int(row[1]) + 1
+        self._run("supersede_unsent_relays", meter_key)
+        self._run("issue_relay", meter_key, version)
+        self._run("add_relay_delivery", meter_key, version, position, reason, expires_at_s, now_s)
+        return version
+
+    def expire_unsent_relays(self, now_s: int) -> None:
+        self._run("expire_unsent_relays", now_s)
+
+    def requeue_all(self) -> int:
+        return self._run("requeue_all")
+
+    def requeue(self, lanes: Iterable[Lane]) -> None:
+        self._many("requeue", [(lane.meter_key, lane.kind) for lane in lanes])
+
+    def open_lanes_after(self, delivery_id: int) -> tuple[int, list[Lane]]:
+        newest = int(self._one("newest_delivery")[0])
+        return newest, _lanes(self._all("open_lanes_after", delivery_id))
+
+    def open_lanes_of_gateway(self, gateway_key: int) -> list[Lane]:
+        return _lanes(self._all("open_lanes_of_gateway", gateway_key))
+
+    def open_lanes_of_meters(self, meter_keys: Iterable[int]) -> list[Lane]:
+        return _lanes(self._all("open_lanes_of_meters", json.dumps(list(meter_keys))))
+
+    def newest_open(self, lanes: Sequence[Lane]) -> list[row_types.OpenDelivery]:
+        wanted = json.dumps([(lane.kind, lane.meter_key) for lane in lanes])
+        return [
+            row_types.OpenDelivery(meter_key, meter, DeliveryKind(kind), *rest)
+            for meter_key, meter, kind, *rest in self._all("newest_open", wanted)
+        ]
+
+    def mark_sent(self, deliveries: Sequence[row_types.OpenDelivery], now_s: int) -> None:
+        self._many("send", [(d.meter_key, d.kind, d.seq, now_s) for d in deliveries])
+
+    def apply_credits(self, rows: Sequence[tuple[int, int, int, int]]) -> None:
+        self._many("apply_credits", [row[:3] for row in rows])
+        self._many("acknowledge_credits", rows)
+
+    def apply_relays(self, rows: Sequence[tuple[int, int, int]]) -> None:
+        self._many("apply_relay", rows)
+        versions = [row[:2] for row in rows]
+        self._many("supersede_relays", versions)
+        self._many("acknowledge_relay", versions)
+
+    def reject_relays(self, rows: Sequence[tuple[int, int, str]]) -> None:
+        self._many("reject_relay", rows)
+
+    def queue(self, meter: str | None, after: int, limit: int) -> list[row_types.QueueRow]:
+        return [row_types.QueueRow(*row) for row in self._all("queue", meter, after, limit)]
+
+    # outage journal ----------------------------------------------------------------------------------------
+
+    def heartbeat(self) -> tuple[int, bool] | None:
+        row = self._one("heartbeat")
+        return None if row is None else (row[0], bool(row[1]))
+
+    def beat(self, now_s: int, *, stopped: bool) -> None:
+        self._run("beat", now_s, stopped)
+
+    def begin_outage(self, kind: str, subject: str, detail: str, began_at_s: int) -> None:
+        self._run("begin_outage", kind, subject, detail, began_at_s)
+
+    def end_outage(self, kind: str, subject: str, ended_at_s: int) -> None:
+        self._run("end_outage", kind, subject, ended_at_s)
+
+    def outages(self, *, ended: bool, limit: int) -> list[row_types.OutageRow]:
+        return [row_types.OutageRow(*row) for row in self._all("outages", ended, limit)]
+
+    # audit -------------------------------------------------------------------------------------------------
+
+    def violations(self, check: str) -> list[tuple[str, str]]:
+        return self._connection.execute(AUDIT[check]).fetchall()  # type: ignore[no-any-return]
+
+    def transfers(self) -> Iterator[Transfer]:
+        return map(_transfer, self._connection.execute(SQL["transfers"]))
+
+    def segments(self) -> Iterator[tuple[Sequence[int], ...]]:
+        for columns in self._connection.execute(SQL["segments"]):
+            keys, seqs, at_s, registers_wh = (array("q", column) for column in columns)
+            yield keys, seqs, at_s, registers_wh
+
+    def meter_registers(self) -> Iterator[tuple[int, str, int, int, int]]:
+        return iter(self._connection.execute(AUDIT["meter_registers"]))
+
+    def all_credit_totals(self) -> Iterator[tuple[str, int, int]]:
+        return iter(self._connection.execute(AUDIT["credit_totals"]))
+
+    def all_relay_orders(self) -> Iterator[tuple[str, int, str, int | None]]:
+        return iter(self._connection.execute(AUDIT["relay_orders"]))
+
+
+def _transfer(row: Sequence[Any]) -> Transfer:
+    transfer_id, reference, kind, *rest = row
+    return Transfer(transfer_id, reference, TransferKind(kind), *rest)
+
+
+def _fields(transfer: Transfer) -> tuple[object, ...]:
+    return tuple(getattr(transfer, name) for name in Transfer.__slots__)
+
+
+def _lanes(rows: Iterable[Sequence[Any]]) -> list[Lane]:
+    return [Lane(gateway_key, DeliveryKind(kind), meter_key) for gateway_key, kind, meter_key in rows]

@@ -1,0 +1,203 @@
+"""Between the wire contract and the services' own types, in both directions. No transport."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from headend.domain.delivery import DeliveryKind
+from headend.domain.reconcile import MeterView
+from headend.service.traffic import (
+    Arrival,
+    CommandOut,
+    CreditAnswer,
+    GatewayId,
+    HelloFrame,
+    HelloWanted,
+    Message,
+    Outgoing,
+    ReadingFrame,
+    ReceiptOut,
+    RelayAnswer,
+    ResultFrame,
+    StatusChanged,
+    Unreadable,
+    Verdict,
+)
+from headend.wire.codec import decode, encode
+from headend.wire.errors import ErrorCode, RowCode, WireError
+from headend.wire.limits import MAX_ROWS
+from headend.wire.messages import (
+    Command,
+    Commands,
+    CreditCommand,
+    CreditResult,
+    Hello,
+    Outcome,
+    ReadingKind,
+    Readings,
+    Receipt,
+    ReceiptOutcome,
+    Receipts,
+    RefusedRow,
+    RelayCommand,
+    RelayPosition,
+    Request,
+    Results,
+    Status,
+)
+from headend.wire.topics import Address, Channel, parse_topic
+
+_T = TypeVar("_T")
+_O = TypeVar("_O", ReceiptOut, CommandOut, HelloWanted)
+
+COMMANDS_A_MESSAGE: Final = 300
+"""A relay command is at most about 160 bytes: 300 of them stay below 64 KiB."""
+
+REFUSED_ROWS_A_MESSAGE: Final = 700
+"""A refused row is at most about 80 bytes."""
+
+RETRY_AFTER_S: Final = 60
+"""What a gateway is told to wait when its frame was not taken now but may be later."""
+
+
+def arrival(topic: str, payload: bytes, ticket: object) -> Arrival:
+    """A message of the wire as the services take it; one that breaks the contract as `Unreadable`."""
+    return Arrival(_message(topic, payload), ticket, topic, payload)
+
+
+def _message(topic: str, payload: bytes) -> Message:
+    gateway = None
+    try:
+        address, channel = parse_topic(topic)
+        gateway = GatewayId(address.region, address.gateway)
+        match decode(channel, payload):
+            case Readings() as readings:
+                return ReadingFrame(
+                    gateway,
+                    readings.frame,
+                    readings.kind is ReadingKind.SNAPSHOT,
+                    readings.meters,
+                    readings.seqs,
+                    readings.at_s,
+                    readings.registers_wh,
+                    readings.relays_open,
+                )
+            case Hello() as hello:
+                return _hello(gateway, hello)
+            case Results() as results:
+                return _results(gateway, results)
+            case Status(online=online):
+                return StatusChanged(gateway, online)
+        raise WireError(ErrorCode.BAD_TOPIC, f"{topic!r} is for gateways, not for the head-end")
+    except WireError as error:
+        return Unreadable(gateway, error.frame, topic, payload, error.code, error.detail)
+
+
+def _hello(gateway: GatewayId, hello: Hello) -> HelloFrame:
+    return HelloFrame(
+        gateway,
+        hello.frame,
+        [
+            (
+                meter.meter,
+                MeterView(
+                    hello.sent_at_s,
+                    meter.register_wh,
+                    meter.credit_seq,
+                    meter.credit_total_micros,
+                    meter.relay_version,
+                ),
+            )
+            for meter in hello.meters
+        ],
+    )
+
+
+def _results(gateway: GatewayId, results: Results) -> ResultFrame:
+    credits, relays = [], []
+    for result in results.results:
+        refusal = None
+        if result.outcome is Outcome.REJECTED:
+            refusal = str(result.code or "REJECTED")
+        if isinstance(result, CreditResult):
+            credits.append(
+                CreditAnswer(result.meter, result.seq, result.credit_total_micros, result.at_s, refusal)
+            )
+        else:
+            relays.append(RelayAnswer(result.meter, result.version, result.at_s, refusal))
+    return ResultFrame(gateway, credits, relays)
+
+
+def publications(outgoing: Sequence[Outgoing], now_s: int) -> Iterator[tuple[str, bytes]]:
+    """(topic, payload) of everything that goes down, grouped by gateway, each within the limits."""
+    for gateway, items in _by_gateway(outgoing, ReceiptOut):
+        yield from _receipts(gateway, items, now_s)
+    for gateway, orders in _by_gateway(outgoing, CommandOut):
+        commands = [_command(order) for order in orders]
+        for chunk in _chunks(commands, COMMANDS_A_MESSAGE):
+            yield _topic(gateway, Channel.COMMANDS), encode(Commands(sent_at_s=now_s, commands=chunk))
+    for gateway, _ in _by_gateway(outgoing, HelloWanted):
+        yield _topic(gateway, Channel.REQUESTS), encode(Request(sent_at_s=now_s, want="hello"))
+
+
+def _receipts(gateway: GatewayId, items: Iterable[ReceiptOut], now_s: int) -> Iterator[tuple[str, bytes]]:
+    topic = _topic(gateway, Channel.RECEIPTS)
+    batch: list[Receipt] = []
+    rows = 0
+    for item in items:
+        if batch and (len(batch) == MAX_ROWS // 4 or rows + len(item.refused) > REFUSED_ROWS_A_MESSAGE):
+            yield topic, encode(Receipts(sent_at_s=now_s, receipts=batch))
+            batch, rows = [], 0
+        batch.append(_receipt(item))
+        rows += len(item.refused)
+    if batch:
+        yield topic, encode(Receipts(sent_at_s=now_s, receipts=batch))
+
+
+def _receipt(item: ReceiptOut) -> Receipt:
+    if item.verdict is Verdict.ACCEPTED and not item.refused:
+        return Receipt.model_construct(frame=item.frame, outcome=ReceiptOutcome.ACCEPTED, refused=[])
+    refused = item.refused[:REFUSED_ROWS_A_MESSAGE]
+    return Receipt(
+        frame=item.frame,
+        outcome=ReceiptOutcome(item.verdict),
+        code=None if item.code is None else ErrorCode(item.code),
+        detail=None if item.detail is None else item.detail[:200],
+        retry_after_s=RETRY_AFTER_S if item.verdict is Verdict.LATER else None,
+        refused=[RefusedRow(meter=meter, code=RowCode(code)) for meter, code in refused],
+    )
+
+
+def _command(item: CommandOut) -> Command:
+    if item.kind is DeliveryKind.CREDIT:
+        assert item.credit_total_micros is not None
+        return CreditCommand(
+            meter=item.meter,
+            seq=item.seq,
+            credit_total_micros=item.credit_total_micros,
+            issued_at_s=item.issued_at_s,
+        )
+    assert item.relay is not None
+    return RelayCommand(
+        meter=item.meter,
+        version=item.seq,
+        relay=RelayPosition(item.relay),
+        issued_at_s=item.issued_at_s,
+        expires_at_s=item.expires_at_s,
+    )
+
+
+def _by_gateway(outgoing: Sequence[Outgoing], kind: type[_O]) -> Iterator[tuple[GatewayId, list[_O]]]:
+    items: dict[GatewayId, list[_O]] = {}
+    for item in outgoing:
+        if isinstance(item, kind):
+            items.setdefault(item.gateway, []).append(item)
+    yield from items.items()
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[list[_T]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+def _topic(gateway: GatewayId, channel: Channel) -> str:
+    return Address(*gateway).topic(channel)

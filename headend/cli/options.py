@@ -1,0 +1,68 @@
+"""Options and arguments that several commands share, and what is made of them."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from headend.config import Config, load_config
+from headend.errors import ExitStatus, HeadendError
+from headend.wire.topics import is_id
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", envvar="HEADEND_CONFIG", help="Configuration file (default: headend.toml if there)."),
+]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="The store (HEADEND_STORE; default var/headend.db).")
+]
+ClockOption = Annotated[
+    str | None,
+    typer.Option("--clock", help="Laboratory only: virtual time START@EPOCHxSPEED (HEADEND_CLOCK)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+MeterArgument = Annotated[str, typer.Argument(metavar="METER", help="A meter's id.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Most rows to show.")]
+
+PAGE: Final = 1_000
+
+_REFERENCE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+def read_config(config: Path | None, store: Path | None, clock: str | None) -> Config:
+    """The configuration with the options that every command has."""
+    return load_config(config, store=store, clock=clock)
+
+
+def checked_meter(text: str) -> str:
+    """A meter id as it may stand in a message.
+
+    Raises:
+        HeadendError: it can be none.
+    """
+    if not is_id(text):
+        raise HeadendError(f"{text[:40]!r} is not a meter id (letters, digits, dashes; at most 32)")
+    return text
+
+
+def checked_reference(text: str) -> str:
+    """A caller's reference for a recharge.
+
+    Raises:
+        HeadendError: it is empty, too long or has other characters.
+    """
+    if _REFERENCE.fullmatch(text) is None:
+        raise HeadendError(
+            f"reference {text[:70]!r}: 1 to 64 letters, digits, dots, dashes, colons or underscores,"
+            " made by the payment's own source so that a repetition has the same one"
+        )
+    return text
+
+
+def unknown_meter(meter: str) -> HeadendError:
+    """The complaint about a meter that is not registered."""
+    return HeadendError(
+        f"meter {meter} is not registered; see `headend meter list`, or enter it with `headend meter add`",
+        ExitStatus.UNKNOWN_METER,
+    )

@@ -1,0 +1,140 @@
+"""The head-end's configuration: one frozen object, read once.
+
+Precedence: option > environment (`HEADEND_...`) > file (`headend.toml`, `--config`) > default. Unknown keys in
+the file are refused.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from headend.adapters.mqtt import Broker
+from headend.errors import HeadendError
+from headend.wire.timescale import TimeScale
+from headend.wire.topics import is_id
+
+DEFAULT_FILE: Final = Path("headend.toml")
+
+
+class Config(BaseSettings):
+    """Every setting with its default. `headend config` prints them as a commented file."""
+
+    model_config = SettingsConfigDict(env_prefix="HEADEND_", frozen=True, extra="forbid")
+
+    store: Path = Field(Path("var/headend.db"), description="The SQLite file that holds everything.")
+    broker: str = Field("mqtt://127.0.0.1:1883", description="The MQTT broker.")
+    regions: tuple[str, ...] = Field((), description="The regions that this process owns; none: all.")
+    client_id: str = Field("headend", description="Our MQTT client id; one a head-end process.")
+    zone: str = Field("Asia/Kolkata", description="The utility's time zone: billing days begin there.")
+    price_micros_per_wh: int = Field(
+        4_120, ge=0, le=1_000_000, description="Energy price; 4120 micros per Wh is Rs 4.12 per kWh."
+    )
+    max_day_wh: int = Field(
+        2_400_000, gt=0, le=10**12, description="More energy than this in a day is looked at, not billed."
+    )
+    window: int = Field(100, gt=0, le=1_000, description="Most unanswered commands a gateway.")
+    answer_timeout_s: float = Field(
+        10.0, gt=0, description="Wall seconds after which an unanswered command is sent again."
+    )
+    heartbeat_s: float = Field(1.0, gt=0, description="Wall seconds between signs of life in the store.")
+    poll_s: float = Field(
+        0.05, gt=0, le=5, description="Wall seconds between looks for what other processes committed."
+    )
+    gateway_silent_after_s: int = Field(
+        3_600, gt=0, description="Seconds without a message after which a gateway counts as out."
+    )
+    relay_open_expires_after_s: int = Field(
+        3_600, gt=0, description="Seconds after which an order to open a relay has no effect any more."
+    )
+    clock: str | None = Field(
+        None, description="Laboratory only: virtual time, as START@EPOCHxSPEED (see headend.wire.timescale)."
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is not a time zone such as Asia/Kolkata") from error
+        return name
+
+    @field_validator("broker")
+    @classmethod
+    def _broker_is_url(cls, url: str) -> str:
+        Broker.parse(url)
+        return url
+
+    @field_validator("regions")
+    @classmethod
+    def _regions_are_ids(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        for region in regions:
+            if not is_id(region):
+                raise ValueError(f"{region!r} is not a region id (letters, digits, dashes; at most 32)")
+        return regions
+
+    @field_validator("clock")
+    @classmethod
+    def _clock_is_spec(cls, spec: str | None) -> str | None:
+        if spec is not None:
+            TimeScale.parse(spec)
+        return spec
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **sources: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options, environment, file; in this order of precedence."""
+        return init_settings, sources["env_settings"], TomlConfigSettingsSource(settings_cls)
+
+
+def load_config(file: Path | None, **options: object) -> Config:
+    """Read the configuration. Options that are None are not set.
+
+    Raises:
+        HeadendError: a file that is missing or broken, an unknown key, a value out of range.
+    """
+    if file is not None and not file.is_file():
+        raise HeadendError(f"config file {file} does not exist; `headend config` prints one to start from")
+    path = file or DEFAULT_FILE
+
+    class _FromFile(Config):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    try:
+        return _FromFile(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise HeadendError("; ".join(_complaint(path, entry) for entry in error.errors())) from error
+    except (ValueError, OSError) as error:
+        raise HeadendError(f"config file {path}: {error}") from error
+
+
+def _complaint(path: Path, entry: Any) -> str:
+    key = ".".join(str(part) for part in entry["loc"])
+    if entry["type"] == "extra_forbidden":
+        return f"config file {path}: unknown key {key!r}; known are {', '.join(sorted(Config.model_fields))}"
+    return f"setting {key}: {entry['msg']} (option, HEADEND_{key.upper()} or {path})"
+
+
+def commented_default() -> str:
+    """The default configuration as a TOML file with a comment on every key."""
+    lines = [
+        "# headend.toml: settings of the head-end. An option or an environment variable",
+        "# (HEADEND_STORE and so on) goes before the file, the file before these defaults.",
+    ]
+    for name, field in Config.model_fields.items():
+        value = field.default
+        shown = (
+            '""' if value is None else json.dumps(list(value) if isinstance(value, tuple) else value, default=str)
+        )
+        lines += ["", f"# {field.description}", f"{'# ' if value is None else ''}{name} = {shown}"]
+    return "\n".join(lines) + "\n"

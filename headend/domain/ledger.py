@@ -1,0 +1,84 @@
+"""The double-entry ledger: transfers that name both accounts, in one hash chain.
+
+A transfer moves a positive amount from the account that it debits to the one that it credits, so the sum over
+all accounts is zero by construction. Transfers are never changed or removed; a correction is a new transfer
+that names the old one. Consumers' accounts are liabilities: balance = credits - debits.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class TransferKind(StrEnum):
+    """Why money moved."""
+
+    RECHARGE = "RECHARGE"
+    ENERGY = "ENERGY"
+
+
+class RecordOutcome(StrEnum):
+    """What came of a request to record something under a caller's reference."""
+
+    RECORDED = "RECORDED"
+    EXISTS = "EXISTS"
+    EXISTS_DIFFERENT = "EXISTS_DIFFERENT"
+    UNKNOWN_METER = "UNKNOWN_METER"
+
+
+RECHARGES_ACCOUNT: Final = "recharges"
+"""Debited by every recharge: money that payment channels owe or have paid us."""
+
+ENERGY_ACCOUNT: Final = "energy"
+"""Credited by every energy charge: revenue."""
+
+GENESIS_HASH: Final = bytes(32)
+
+
+def consumer_account(meter: str) -> str:
+    """The code of a consumer's account."""
+    return f"consumer/{meter}"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One row of the ledger. Accounts are keys of the store; times are seconds UTC.
+
+    `accepted_at_s` is when the request was accepted, `posted_at_s` when it entered the ledger: the first two
+    of a recharge's four facts.
+    """
+
+    transfer_id: int
+    reference: str
+    kind: TransferKind
+    debit_account: int
+    credit_account: int
+    amount_micros: int
+    accepted_at_s: int
+    posted_at_s: int
+    corrects: int | None
+    chain_hash: bytes
+
+
+def chain_hash(
+    previous: bytes,
+    transfer_id: int,
+    reference: str,
+    kind: str,
+    debit_account: int,
+    credit_account: int,
+    amount_micros: int,
+    accepted_at_s: int,
+    posted_at_s: int,
+    corrects: int | None,
+) -> bytes:
+    """SHA-256 over the previous transfer's hash and every field of this one: 32 bytes.
+
+    Fields are joined by line feeds, which no field can contain, so different rows have different inputs.
+    """
+    fields = (
+        f"{transfer_id}\n{reference}\n{kind}\n{debit_account}\n{credit_account}\n{amount_micros}\n"
+        f"{accepted_at_s}\n{posted_at_s}\n{'' if corrects is None else corrects}"
+    )
+    return hashlib.sha256(previous + fields.encode()).digest()

@@ -1,0 +1,180 @@
+"""Sending deliveries down: paced per gateway, resent until answered, never depending on the broker's memory.
+
+What is open stands in the store; in memory is only which lanes have something to send and which wait for an
+answer. A lane is one meter's deliveries of one kind, with at most one command on its way, so that an unreachable
+meter holds up its own lane and one place of its gateway's window for one time-out, and nobody else. A command
+carries the newest open counter or version of its lane: those before it travel in it.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from headend.domain.delivery import DeliveryKind
+from headend.service.directory import Directory
+from headend.service.ports import UnitOfWork
+from headend.service.rows import Lane, OpenDelivery
+from headend.service.traffic import CommandOut
+
+STEP_LIMIT: Final = 2_000
+"""Most commands of one step: one commit."""
+
+
+@dataclass(slots=True)
+class _Gateway:
+    """What is to be sent to one gateway, in order of arrival, and what waits for its answers until when."""
+
+    online: bool = False
+    waiting: dict[DeliveryKind, dict[Lane, None]] = field(
+        default_factory=lambda: {kind: {} for kind in DeliveryKind}
+    )
+    in_flight: dict[Lane, float] = field(default_factory=dict)
+
+
+class Dispatch:
+    """Decides what to send when. The caller commits, then sends."""
+
+    def __init__(self, directory: Directory, window: int, answer_timeout_s: float) -> None:
+        """`window`: most unanswered commands a gateway; `answer_timeout_s`: wall seconds until a resend."""
+        self._directory = directory
+        self._window = window
+        self._timeout_s = answer_timeout_s
+        self._gateways: dict[int, _Gateway] = {}
+        self._ready: dict[int, None] = {}
+        self._deadlines: deque[tuple[float, Lane]] = deque()
+        self._newest_delivery = 0
+
+    def start(self, uow: UnitOfWork) -> None:
+        """Take up from the store after a restart, or after a transaction that failed.
+
+        What was on its way may or may not have arrived, so all of it is sent again.
+        """
+        online = [key for key, gateway in self._gateways.items() if gateway.online]
+        self._gateways.clear()
+        self._ready.clear()
+        self._deadlines.clear()
+        self._newest_delivery = 0
+        uow.requeue_all()
+        self.notice_new(uow)
+        for gateway_key in online:
+            self.gateway_online(gateway_key)
+
+    def notice_new(self, uow: UnitOfWork) -> None:
+        """Take up deliveries that were committed since the last call, by whatever process."""
+        self._newest_delivery, lanes = uow.open_lanes_after(self._newest_delivery)
+        self._wait(lanes)
+
+    def gateway_online(self, gateway_key: int) -> None:
+        """A gateway has contact: what waits for it may go."""
+        gateway = self._gateway(gateway_key)
+        if not gateway.online:
+            gateway.online = True
+            self._ready[gateway_key] = None
+
+    def gateway_greeted(self, gateway_key: int, uow: UnitOfWork) -> None:
+        """A gateway said hello: what was on its way before is void, and everything open is sent at once."""
+        self.gateway_offline(gateway_key, uow)
+        self._wait(uow.open_lanes_of_gateway(gateway_key))
+        self.gateway_online(gateway_key)
+
+    def gateway_offline(self, gateway_key: int, uow: UnitOfWork) -> None:
+        """A gateway is gone: what was on its way to it waits again."""
+        gateway = self._gateway(gateway_key)
+        gateway.online = False
+        self._ready.pop(gateway_key, None)
+        self._give_up(list(gateway.in_flight), uow)
+
+    def all_offline(self, uow: UnitOfWork) -> None:
+        """The link to the broker is gone, and with it every gateway."""
+        for gateway_key in self._gateways:
+            self.gateway_offline(gateway_key, uow)
+
+    def answered(self, lanes: Iterable[Lane], uow: UnitOfWork) -> None:
+        """Meters answered: their lanes are free, and go on if more has come meanwhile."""
+        free = set(lanes)
+        for lane in free:
+            self._gateway(lane.gateway_key).in_flight.pop(lane, None)
+            self._ready[lane.gateway_key] = None
+        self._wait(lane for lane in uow.open_lanes_of_meters({lane.meter_key for lane in free}) if lane in free)
+
+    def step(self, uow: UnitOfWork, now_s: int, monotonic_s: float) -> list[CommandOut]:
+        """Commit as SENT what may go now, and return it for sending after the commit."""
+        self._time_out(uow, monotonic_s)
+        lanes = self._choose()
+        if not lanes:
+            return []
+        uow.expire_unsent_relays(now_s)
+        chosen = {(lane.kind, lane.meter_key): lane for lane in lanes}
+        # Fewer than chosen: ended meanwhile, or held by an exception until a person resolves it.
+        deliveries = uow.newest_open(lanes)
+        uow.mark_sent(deliveries, now_s)
+        deadline_s = monotonic_s + self._timeout_s
+        commands = []
+        for delivery in deliveries:
+            lane = chosen[delivery.kind, delivery.meter_key]
+            self._gateway(lane.gateway_key).in_flight[lane] = deadline_s
+            self._deadlines.append((deadline_s, lane))
+            commands.append(self._command(lane, delivery, uow))
+        return commands
+
+    def has_work(self, monotonic_s: float) -> bool:
+        """Whether a step would do something now."""
+        return bool(self._ready) or bool(self._deadlines and self._deadlines[0][0] <= monotonic_s)
+
+    def _gateway(self, gateway_key: int) -> _Gateway:
+        return self._gateways.setdefault(gateway_key, _Gateway())
+
+    def _wait(self, lanes: Iterable[Lane]) -> None:
+        for lane in lanes:
+            gateway = self._gateway(lane.gateway_key)
+            if lane not in gateway.in_flight:
+                gateway.waiting[lane.kind][lane] = None
+                if gateway.online:
+                    self._ready[lane.gateway_key] = None
+
+    def _give_up(self, lanes: list[Lane], uow: UnitOfWork) -> None:
+        """Stop waiting for the answers of these lanes; they are sent anew."""
+        if lanes:
+            for lane in lanes:
+                del self._gateway(lane.gateway_key).in_flight[lane]
+            uow.requeue(lanes)
+            self._wait(lanes)
+
+    def _time_out(self, uow: UnitOfWork, monotonic_s: float) -> None:
+        late = []
+        while self._deadlines and self._deadlines[0][0] <= monotonic_s:
+            deadline_s, lane = self._deadlines.popleft()
+            # Another deadline, or none: answered since, and perhaps sent anew.
+            if self._gateway(lane.gateway_key).in_flight.get(lane) == deadline_s:
+                late.append(lane)
+        self._give_up(late, uow)
+
+    def _choose(self) -> list[Lane]:
+        """Lanes to send now: as far as each gateway's window reaches, credits before relay positions."""
+        lanes: list[Lane] = []
+        while self._ready and len(lanes) < STEP_LIMIT:
+            gateway = self._gateway(next(iter(self._ready)))
+            room = min(self._window - len(gateway.in_flight), STEP_LIMIT - len(lanes))
+            for waiting in gateway.waiting.values():
+                taken = list(islice(waiting, max(0, room)))
+                for lane in taken:
+                    del waiting[lane]
+                lanes += taken
+                room -= len(taken)
+            # Whatever is left waits for an answer to make room, or for the next step.
+            del self._ready[next(iter(self._ready))]
+        return lanes
+
+    def _command(self, lane: Lane, delivery: OpenDelivery, uow: UnitOfWork) -> CommandOut:
+        return CommandOut(
+            gateway=self._directory.gateway_id(lane.gateway_key, uow),
+            meter=delivery.meter,
+            kind=delivery.kind,
+            seq=delivery.seq,
+            issued_at_s=delivery.queued_at_s,
+            credit_total_micros=delivery.credit_total_micros,
+            relay=delivery.relay,
+            expires_at_s=delivery.expires_at_s,
+        )

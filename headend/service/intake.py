@@ -1,0 +1,53 @@
+"""One step of ingest: the transaction that it writes in, and what came of it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from headend.service.directory import Directory
+from headend.service.ports import UnitOfWork
+from headend.service.rows import Lane
+from headend.service.traffic import Arrival, ReceiptOut
+
+UNKNOWN_METER: Final = "UNKNOWN_METER"
+OTHER_GATEWAY: Final = "OTHER_GATEWAY"
+
+
+class Intake:
+    """Shared by the takers of one step. Read it after the commit."""
+
+    def __init__(self, directory: Directory, uow: UnitOfWork, now_s: int) -> None:
+        self.directory = directory
+        self.uow = uow
+        self.now_s = now_s
+        self.receipts: list[ReceiptOut] = []
+        self.heard: set[int] = set()
+        """Keys of gateways that a message came from."""
+        self.greeted: set[int] = set()
+        """Keys of gateways that said hello."""
+        self.answered: list[Lane] = []
+        """The lane of every command that was answered."""
+        self.rows = 0
+        self.snapshots = 0
+        self.dead_letters = 0
+
+    def keep_letter(self, arrival: Arrival, code: str, detail: str) -> None:
+        """Keep a message's bytes because not all of it could be used."""
+        self.uow.add_dead_letter(arrival.topic, arrival.payload, code, detail, self.now_s)
+        self.dead_letters += 1
+
+    def keys_of(self, gateway_key: int, meters: Sequence[str]) -> tuple[list[int | None], dict[str, str]]:
+        """Each meter's key, None for those that are not this gateway's; and the codes of those, by meter."""
+        own = self.directory.own_meter_keys(gateway_key, meters, self.uow)
+        if own is not None:
+            return list(own), {}
+        keys: list[int | None] = []
+        strangers: dict[str, str] = {}
+        for meter in meters:
+            meter_key = self.directory.meter_key(meter)
+            if meter_key is not None and not self.directory.hangs_on(meter_key, gateway_key):
+                meter_key = None
+                strangers[meter] = OTHER_GATEWAY
+            elif meter_key is None:
+                strangers[meter] = UNKNOWN_METER
+            keys.append(meter_key)
+        return keys, strangers

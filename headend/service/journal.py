@@ -1,0 +1,94 @@
+"""The head-end's own journal of outages: when it was down, when the broker was, when a gateway was silent."""
+
+from enum import StrEnum
+
+from headend.service.ports import UnitOfWork
+from headend.service.traffic import GatewayId
+
+
+class OutageKind(StrEnum):
+    """What was out."""
+
+    HEADEND = "HEADEND"
+    BROKER_LINK = "BROKER_LINK"
+    GATEWAY = "GATEWAY"
+
+
+HEADEND_SUBJECT = "headend serve"
+LINK_SUBJECT = "broker"
+
+
+class Journal:
+    """Knows when each gateway was last heard, and writes down what is silent for too long."""
+
+    def __init__(self, silent_after_s: int) -> None:
+        self._silent_after_s = silent_after_s
+        self._heard: dict[int, int] = {}
+        self._to_note: set[int] = set()
+        self._silent: set[int] = set()
+        self._names: dict[int, GatewayId] = {}
+        self._link_up = False
+
+    def start(self, uow: UnitOfWork, now_s: int) -> None:
+        """Write down our own absence since the last sign of life, and wait for every gateway from now on."""
+        before = uow.heartbeat()
+        if before is not None:
+            at_s, stopped = before
+            detail = "stopped in good order" if stopped else "ended without a word"
+            uow.begin_outage(OutageKind.HEADEND, HEADEND_SUBJECT, detail, min(at_s, now_s))
+            uow.end_outage(OutageKind.HEADEND, HEADEND_SUBJECT, now_s)
+        self._silent = {
+            key
+            for key, gateway, _ in uow.gateways()
+            if any(row.subject == _subject(gateway) for row in uow.outages(ended=False, limit=-1))
+        }
+        uow.begin_outage(OutageKind.BROKER_LINK, LINK_SUBJECT, "not connected yet", now_s)
+        uow.beat(now_s, stopped=False)
+
+    def link_changed(self, up: bool, detail: str, uow: UnitOfWork, now_s: int) -> None:
+        """The link to the broker came or went."""
+        self._link_up = up
+        if up:
+            uow.end_outage(OutageKind.BROKER_LINK, LINK_SUBJECT, now_s)
+            # Silence is counted from here: while we were deaf, nobody can be called silent.
+            self._names = {key: gateway for key, gateway, _ in uow.gateways()}
+            self._heard = dict.fromkeys(self._names, now_s)
+        else:
+            uow.begin_outage(OutageKind.BROKER_LINK, LINK_SUBJECT, detail, now_s)
+
+    def gateways_heard(self, gateway_keys: set[int], uow: UnitOfWork, now_s: int) -> None:
+        """Messages came from these gateways."""
+        for gateway_key in gateway_keys:
+            self._heard[gateway_key] = now_s
+        self._to_note |= gateway_keys
+        for gateway_key in gateway_keys & self._silent:
+            self._silent.discard(gateway_key)
+            uow.end_outage(OutageKind.GATEWAY, self._name(gateway_key, uow), now_s)
+
+    def gateway_left(self, gateway_key: int, uow: UnitOfWork, now_s: int) -> None:
+        """A gateway's last will came."""
+        self._call_silent(gateway_key, "its session ended", now_s, uow)
+
+    def beat(self, uow: UnitOfWork, now_s: int, *, stopped: bool = False) -> None:
+        """Give a sign of life, and look who has given none."""
+        uow.beat(now_s, stopped=stopped)
+        uow.note_gateways_heard([(key, self._heard[key]) for key in sorted(self._to_note)])
+        self._to_note.clear()
+        if self._link_up:
+            for gateway_key, heard_s in self._heard.items():
+                if now_s - heard_s > self._silent_after_s:
+                    self._call_silent(gateway_key, "nothing came", heard_s, uow)
+
+    def _call_silent(self, gateway_key: int, detail: str, since_s: int, uow: UnitOfWork) -> None:
+        if gateway_key not in self._silent:
+            self._silent.add(gateway_key)
+            uow.begin_outage(OutageKind.GATEWAY, self._name(gateway_key, uow), detail, since_s)
+
+    def _name(self, gateway_key: int, uow: UnitOfWork) -> str:
+        if gateway_key not in self._names:
+            self._names = {key: gateway for key, gateway, _ in uow.gateways()}
+        return _subject(self._names[gateway_key])
+
+
+def _subject(gateway: GatewayId) -> str:
+    return f"{gateway.region}/{gateway.gateway}"

@@ -1,0 +1,145 @@
+"""The readings of one commit, as columns over all frames in it.
+
+Nothing is priced here. One statement takes all rows; only when it did not take every one are the rows looked at
+singly, to tell an old or repeated reading (harmless) from a register that went back (kept, and listed for a
+person).
+"""
+
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from headend.domain.calendar import closed_day
+from headend.domain.reconcile import ExceptionKind
+from headend.service.intake import Intake
+from headend.service.traffic import Arrival, ReadingFrame, ReceiptOut, Verdict
+
+NOT_MIDNIGHT: Final = "NOT_MIDNIGHT"
+
+Refused = list[tuple[str, str]]
+
+
+class ReadingBatch:
+    """Collects frames with `add`; `write` writes them and adds their receipts to the intake."""
+
+    def __init__(self, intake: Intake, zone: ZoneInfo) -> None:
+        self._intake = intake
+        self._zone = zone
+        self._meter_keys: list[int] = []
+        self._seqs: list[int] = []
+        self._at_s: list[int] = []
+        self._registers_wh: list[int] = []
+        self._relays_open: list[bool] = []
+        self._snapshots: list[tuple[int, int, int]] = []
+        self._snapshot_rows: list[int] = []
+        # (its first row, frame, refused rows): which frame a row came with
+        self._frames: list[tuple[int, ReadingFrame, Refused]] = []
+
+    def add(self, arrival: Arrival, frame: ReadingFrame, gateway_key: int) -> None:
+        """Take a frame of a known gateway; rows that cannot be used are kept with its bytes."""
+        refused: Refused = []
+        known, strangers = self._intake.keys_of(gateway_key, frame.meters)
+        if strangers:
+            refused += strangers.items()
+            frame = _select(frame, [row for row, key in enumerate(known) if key is not None])
+        keys = [key for key in known if key is not None] if strangers else known
+        if frame.snapshot:
+            midnights = {at_s: closed_day(at_s, self._zone) for at_s in set(frame.at_s)}
+            if None in midnights.values():
+                rows = [row for row, at_s in enumerate(frame.at_s) if midnights[at_s] is not None]
+                refused += [(frame.meters[row], NOT_MIDNIGHT) for row in set(range(len(keys))) - set(rows)]
+                frame, keys = _select(frame, rows), [keys[row] for row in rows]
+            days = [midnights[at_s] for at_s in frame.at_s]
+            first = len(self._meter_keys)
+            self._snapshot_rows += range(first, first + len(keys))
+            self._snapshots += zip(keys, days, frame.registers_wh, strict=True)  # type: ignore[arg-type]
+        if refused:
+            codes = ", ".join(sorted({code for _, code in refused}))
+            self._intake.keep_letter(arrival, "ROWS_REFUSED", f"{len(refused)} rows not used: {codes}")
+        self._frames.append((len(self._meter_keys), frame, refused))
+        self._meter_keys += keys  # type: ignore[arg-type]
+        self._seqs += frame.seqs
+        self._at_s += frame.at_s
+        self._registers_wh += frame.registers_wh
+        is_open = set(frame.relays_open)
+        self._relays_open += [meter in is_open for meter in frame.meters] if is_open else [False] * len(keys)
+
+    def write(self) -> None:
+        """Write all rows in a few statements."""
+        intake = self._intake
+        rows = list(
+            zip(
+                self._meter_keys,
+                self._seqs,
+                self._at_s,
+                self._registers_wh,
+                self._relays_open,
+                strict=True,
+            )
+        )
+        if rows:
+            # The segment keeps every row as it came, also one that turns out to go back.
+            intake.uow.add_segment(self._meter_keys, self._seqs, self._at_s, self._registers_wh)
+            all_taken = intake.uow.advance_registers(rows) == len(rows)
+            went_back = set() if all_taken else self._find_went_back()
+            if self._snapshots:
+                self._write_snapshots(went_back)
+        intake.rows += len(rows)
+        intake.snapshots += len(self._snapshots)
+        for _, frame, refused in self._frames:
+            intake.receipts.append(
+                ReceiptOut(frame.gateway, frame.frame, Verdict.ACCEPTED, refused=tuple(refused))
+            )
+
+    def _find_went_back(self) -> set[int]:
+        """The rows whose register went back: a newer number than some row before it, and a lower register.
+
+        All other rows that the statement did not take are old or repeated, and harmless.
+        """
+        highest = self._intake.uow.register_states(set(self._meter_keys))
+        passed: dict[int, tuple[int, int]] = {}
+        went_back = set()
+        for row, meter_key in enumerate(self._meter_keys):
+            seq, register_wh = self._seqs[row], self._registers_wh[row]
+            for before_seq, before_wh in (highest[meter_key], passed.get(meter_key, (0, 0))):
+                if seq > before_seq and register_wh < before_wh:
+                    detail = f"reading {seq}: register {register_wh} Wh, {before_wh} Wh before it"
+                    self._refuse(row, ExceptionKind.REGISTER_WENT_BACK, detail)
+                    went_back.add(row)
+                    break
+            else:
+                passed[meter_key] = max(passed.get(meter_key, (0, 0)), (seq, register_wh))
+        return went_back
+
+    def _write_snapshots(self, went_back: set[int]) -> None:
+        kept = [
+            snapshot
+            for row, snapshot in zip(self._snapshot_rows, self._snapshots, strict=True)
+            if row not in went_back
+        ]
+        for meter_key, day, held_wh in self._intake.uow.add_snapshots(kept):
+            for row, (key, other_day, register_wh) in zip(self._snapshot_rows, self._snapshots, strict=True):
+                if (key, other_day) == (meter_key, day) and register_wh != held_wh:
+                    detail = f"day {day} closed at {held_wh} Wh before, now {register_wh} Wh came"
+                    self._refuse(row, ExceptionKind.SNAPSHOT_DIFFERS, detail)
+
+    def _refuse(self, row: int, kind: ExceptionKind, detail: str) -> None:
+        """List the meter for a person, and name the row in the receipt of the frame that it came with."""
+        self._intake.uow.add_exception(kind, self._meter_keys[row], detail, self._intake.now_s)
+        first, frame, refused = next(entry for entry in reversed(self._frames) if entry[0] <= row)
+        entry = (frame.meters[row - first], str(kind))
+        if entry not in refused:
+            refused.append(entry)
+
+
+def _select(frame: ReadingFrame, rows: list[int]) -> ReadingFrame:
+    """The frame with these of its rows only."""
+    return ReadingFrame(
+        frame.gateway,
+        frame.frame,
+        frame.snapshot,
+        [frame.meters[row] for row in rows],
+        [frame.seqs[row] for row in rows],
+        [frame.at_s[row] for row in rows],
+        [frame.registers_wh[row] for row in rows],
+        frame.relays_open,
+    )

@@ -1,0 +1,177 @@
+"""Rows of the store, as the services read and write them. Keys are the store's own integers."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from headend.domain.delivery import DeliveryKind
+from headend.domain.ledger import TransferKind
+from headend.service.traffic import GatewayId
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A meter as it is entered: where it hangs, and the register and day from which it is billed."""
+
+    meter: str
+    gateway: GatewayId
+    opening_register_wh: int
+    installed_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeterRow:
+    """Everything that the head-end holds of one meter."""
+
+    meter: str
+    region: str
+    gateway: str
+    installed_day: int
+    opening_register_wh: int
+    settled_day: int
+    settled_register_wh: int
+    credit_seq: int
+    credit_total_micros: int
+    applied_credit_seq: int
+    applied_credit_total_micros: int
+    relay_version: int
+    applied_relay_version: int
+    reading_seq: int
+    register_wh: int
+    read_at_s: int | None
+    relay_open: int
+    credits_micros: int
+    debits_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeterAccount:
+    """What recording a recharge needs of a meter."""
+
+    meter_key: int
+    account_key: int
+    credit_seq: int
+    credit_total_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewTransfer:
+    """A transfer before it has its place in the chain."""
+
+    reference: str
+    kind: TransferKind
+    debit_account: int
+    credit_account: int
+    amount_micros: int
+    accepted_at_s: int
+    posted_at_s: int
+    corrects: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnsettledDay:
+    """A billing day whose closing snapshot is in, next in order for its meter."""
+
+    meter_key: int
+    meter: str
+    account_key: int
+    settled_register_wh: int
+    day: int
+    register_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    """One transfer of a consumer's account; for a recharge with its delivery's facts."""
+
+    transfer_id: int
+    reference: str
+    kind: str
+    amount_micros: int
+    is_credit: int
+    accepted_at_s: int
+    posted_at_s: int
+    credit_seq: int | None
+    state: str | None
+    sent_at_s: int | None
+    applied_at_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One delivery with a recharge's four facts: accepted, posted, sent, applied."""
+
+    delivery_id: int
+    meter: str
+    kind: str
+    seq: int
+    amount_micros: int | None
+    relay: str | None
+    reason: str | None
+    state: str
+    ended_reason: str | None
+    reference: str | None
+    accepted_at_s: int
+    posted_at_s: int | None
+    sent_at_s: int | None
+    attempts: int
+    applied_at_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDelivery:
+    """The newest open delivery of one lane."""
+
+    meter_key: int
+    meter: str
+    kind: DeliveryKind
+    seq: int
+    credit_total_micros: int | None
+    relay: str | None
+    queued_at_s: int
+    expires_at_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutageRow:
+    """One outage of the journal; `ended_at_s` None: it lasts."""
+
+    outage_id: int
+    kind: str
+    subject: str
+    detail: str
+    began_at_s: int
+    ended_at_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionRow:
+    """One thing that a person must look at."""
+
+    kind: str
+    meter: str
+    detail: str
+    first_at_s: int
+    last_at_s: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterRow:
+    """One payload that could not be used, without its bytes."""
+
+    dead_letter_id: int
+    topic: str
+    payload_bytes: int
+    code: str
+    detail: str
+    first_at_s: int
+    last_at_s: int
+    count: int
+
+
+class Lane(NamedTuple):
+    """One meter's deliveries of one kind; at most one command of a lane is on its way at a time."""
+
+    gateway_key: int
+    kind: DeliveryKind
+    meter_key: int

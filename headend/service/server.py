@@ -1,0 +1,170 @@
+"""The head-end at work: receive, commit, acknowledge, send; one bounded step after another, in one thread.
+
+    receive -> [ ingest, dispatch, settlement, journal: one commit ] -> acknowledge -> receipts and commands
+
+Nothing is said to anybody before the commit that it speaks of. A step whose commit fails says nothing at all:
+what it would have acknowledged is sent again by the gateways.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from headend.service.directory import Directory
+from headend.service.dispatch import Dispatch
+from headend.service.ingest import ingest
+from headend.service.journal import Journal
+from headend.service.ports import Clock, GatewayLink, Store, StoreError, UnitOfWork
+from headend.service.settle import Billing, settle_days
+from headend.service.traffic import Arrival, HelloWanted, LinkChanged, Outgoing, StatusChanged
+
+RECEIVE_LIMIT: Final = 500
+"""Most messages of one step: one commit."""
+
+SETTLE_LIMIT: Final = 5_000
+"""Most billing days of one step."""
+
+HELLO_REQUEST_LIMIT: Final = 200
+"""Most requests for a hello of one step, so that not everyone answers at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the head-end's loop is told. Times in wall seconds, but for `silent_after_s`."""
+
+    zone: ZoneInfo
+    billing: Billing
+    window: int
+    answer_timeout_s: float
+    heartbeat_s: float
+    poll_s: float
+    silent_after_s: int
+
+
+class Headend:
+    """One `headend serve`. Drive it with `start`, then `step` for ever, then `stop`."""
+
+    def __init__(self, store: Store, link: GatewayLink, clock: Clock, settings: Settings) -> None:
+        self._store = store
+        self._link = link
+        self._clock = clock
+        self._settings = settings
+        self._directory = Directory()
+        self._dispatch = Dispatch(self._directory, settings.window, settings.answer_timeout_s)
+        self._journal = Journal(settings.silent_after_s)
+        self._started = False
+        self._doubtful = True
+        self._unsettled = True
+        self._news = True
+        self._unwritten: list[Arrival] = []
+        self._next_beat_s = 0.0
+        self._hellos_wanted: list[int] = []
+        self.counts: Counter[str] = Counter()
+        """Since the start: readings, commands, days settled and so on, for progress and metrics."""
+
+    def step(self, timeout_s: float) -> bool:
+        """Do what there is to do, waiting at most `timeout_s` for a message; whether anything was done.
+
+        Raises:
+            StoreError: nothing was done or said; step again later.
+        """
+        busy = self._has_work()
+        arrivals = self._unwritten or self._link.receive(RECEIVE_LIMIT, 0.0 if busy else timeout_s)
+        if not arrivals and not busy:
+            return False
+        now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
+        try:
+            with self._store.transaction() as uow:
+                outgoing = self._work(arrivals, uow, now_s, monotonic_s)
+        except StoreError:
+            # What is in memory may be ahead of the store now; it is read anew with the next commit.
+            self._doubtful = True
+            self._unwritten = arrivals
+            raise
+        self._unwritten = []
+        self._link.settle(arrivals)
+        self._link.send(outgoing, now_s)
+        return True
+
+    def stop(self) -> None:
+        """Note that we stop in good order. The link and the store are closed by their owner."""
+        with self._store.transaction() as uow:
+            self._journal.beat(uow, self._clock.now_s(), stopped=True)
+
+    def _has_work(self) -> bool:
+        monotonic_s = self._clock.monotonic_s()
+        return (
+            self._doubtful
+            or self._unsettled
+            or bool(self._hellos_wanted)
+            or monotonic_s >= self._next_beat_s
+            or self._dispatch.has_work(monotonic_s)
+            or self._store_changed()
+        )
+
+    def _store_changed(self) -> bool:
+        self._news = self._news or self._store.changed()
+        return self._news
+
+    def _work(self, arrivals: list[Arrival], uow: UnitOfWork, now_s: int, monotonic_s: float) -> list[Outgoing]:
+        outgoing: list[Outgoing] = []
+        if not self._started:
+            self._journal.start(uow, now_s)
+            self._directory.load_gateways(uow)
+            self._started = True
+        if self._doubtful:
+            self._dispatch.start(uow)
+            self._doubtful = False
+        if self._news:
+            self._dispatch.notice_new(uow)
+            self._news = False
+        self._take_events(arrivals, uow, now_s)
+        intake = ingest(arrivals, self._directory, self._settings.zone, uow, now_s)
+        self._journal.gateways_heard(intake.heard, uow, now_s)
+        for gateway_key in intake.greeted:
+            self._dispatch.gateway_greeted(gateway_key, uow)
+        for gateway_key in intake.heard - intake.greeted:
+            self._dispatch.gateway_online(gateway_key)
+        self._dispatch.answered(intake.answered, uow)
+        outgoing += intake.receipts
+        outgoing += self._dispatch.step(uow, now_s, monotonic_s)
+        outgoing += self._want_hellos(uow)
+        self._settle(intake.snapshots, uow, now_s)
+        if monotonic_s >= self._next_beat_s:
+            self._journal.beat(uow, now_s)
+            self._next_beat_s = monotonic_s + self._settings.heartbeat_s
+        self.counts["readings"] += intake.rows
+        self.counts["dead letters"] += intake.dead_letters
+        self.counts["answers"] += len(intake.answered)
+        self.counts["messages"] += len(arrivals)
+        return outgoing
+
+    def _take_events(self, arrivals: list[Arrival], uow: UnitOfWork, now_s: int) -> None:
+        """The link's and the gateways' comings and goings."""
+        for arrival in arrivals:
+            match arrival.message:
+                case LinkChanged(up, detail):
+                    self._journal.link_changed(up, detail, uow, now_s)
+                    if up:
+                        # Gateways cannot see that we were away: ask all for their counters.
+                        self._directory.load_gateways(uow)
+                        self._hellos_wanted = list(self._directory.gateway_ids)
+                    else:
+                        self._dispatch.all_offline(uow)
+                case StatusChanged(gateway, online=False):
+                    gateway_key = self._directory.gateway_key(gateway, uow)
+                    if gateway_key is not None:
+                        self._dispatch.gateway_offline(gateway_key, uow)
+                        self._journal.gateway_left(gateway_key, uow, now_s)
+
+    def _want_hellos(self, uow: UnitOfWork) -> list[HelloWanted]:
+        asked = self._hellos_wanted[:HELLO_REQUEST_LIMIT]
+        del self._hellos_wanted[:HELLO_REQUEST_LIMIT]
+        return [HelloWanted(self._directory.gateway_id(key, uow)) for key in asked]
+
+    def _settle(self, new_snapshots: int, uow: UnitOfWork, now_s: int) -> None:
+        if new_snapshots or self._unsettled:
+            settled = settle_days(self._settings.billing, uow, now_s, SETTLE_LIMIT)
+            self._unsettled = settled > 0
+            self.counts["days settled"] += settled
