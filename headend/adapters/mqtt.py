@@ -1,13 +1,15 @@
 """The gateway link over MQTT 3.1.1 with paho.
 
-paho's thread ends at a bounded queue; everything else runs in the caller's thread. A message is acknowledged
+paho is driven by hand in the caller's thread, without one of its own: reading stops while a step works, so that
+TCP is the bounded queue and the broker feels the backpressure (why: docs/decisions.md). A message is acknowledged
 (PUBACK) only by `settle`, after the commit. The session is clean: what the broker remembers is never needed.
 Down messages go at QoS 0, because receipts and commands are repeated by our own rules and a copy that paho or the
 broker resends late would help nobody.
 """
 
 import logging
-import queue
+import select
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,12 +26,9 @@ from headend.wire.topics import up_filter
 
 log = logging.getLogger(__name__)
 
-QUEUE_LIMIT: Final = 2_000
-"""Most received messages that wait for a step (128 MiB at the largest payload). Then paho's thread waits, the
-socket fills, and the broker holds back: the backpressure of the whole way up."""
-
 KEEPALIVE_S: Final = 30
-RECONNECT_DELAYS_S: Final = (1, 5)
+RECONNECT_DELAY_S: Final = 1.0
+CONNECT_TIMEOUT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +70,15 @@ class MqttLink:
     """`GatewayLink` on one broker."""
 
     def __init__(self, broker: Broker, regions: Sequence[str], client_id: str) -> None:
-        """Start connecting, and go on trying for ever. No regions: all of them."""
+        """Nothing is connected yet: `receive` does, and goes on trying for ever. No regions: all of them."""
         self._broker = broker
         self._filters = [(up_filter(region), 1) for region in regions or ["+"]]
-        self._inbox: queue.Queue[Arrival] = queue.Queue(QUEUE_LIMIT)
+        self._arrived: list[Arrival] = []
         self._connection = 0
         self._complained = False
+        self._closing = False
+        self._next_attempt_s = 0.0
+        self._next_misc_s = 0.0
         self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -84,58 +86,51 @@ class MqttLink:
             protocol=MQTTProtocolVersion.MQTTv311,
             manual_ack=True,
         )
+        self._client.connect_timeout = CONNECT_TIMEOUT_S
         self._client.on_connect = self._on_connect
-        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
-        self._client.reconnect_delay_set(*RECONNECT_DELAYS_S)
-        self._client.connect_async(broker.host, broker.port, keepalive=KEEPALIVE_S)
-        self._client.loop_start()
+        # With it set, paho collects what is to be written until `_flush`, instead of one system call a packet.
+        self._client.on_socket_register_write = lambda *_: None
 
-    # in paho's thread ---------------------------------------------------------------------------------------
+    # paho's callbacks, called from within `receive` and `_flush` ---------------------------------------------
 
     def _on_connect(
         self, client: Client, _: Any, __: ConnectFlags, reason: ReasonCode, ___: Properties | None
     ) -> None:
         if reason.is_failure:
-            log.warning("broker %s refuses us: %s", self._broker, reason)
+            self._complain(f"broker {self._broker} refuses us: {reason}")
             return
         self._connection += 1
         self._complained = False
         client.subscribe(self._filters)
         log.info("connected to broker %s", self._broker)
-        self._inbox.put(Arrival(LinkChanged(True, f"connected to {self._broker}")))
-
-    def _on_connect_fail(self, _: Client, __: Any) -> None:
-        if not self._complained:
-            self._complained = True
-            log.warning("broker %s cannot be reached; trying again until it can", self._broker)
+        self._arrived.append(Arrival(LinkChanged(True, f"connected to {self._broker}")))
 
     def _on_disconnect(
         self, _: Client, __: Any, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None
     ) -> None:
-        log.warning("lost broker %s: %s; trying again until it is back", self._broker, reason)
-        self._inbox.put(Arrival(LinkChanged(False, f"{self._broker}: {reason}")))
+        if not self._closing:
+            log.warning("lost broker %s: %s; trying again until it is back", self._broker, reason)
+        self._arrived.append(Arrival(LinkChanged(False, f"{self._broker}: {reason}")))
 
     def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
-        # Decoded later, in the caller's thread: here only what must not wait.
         ticket = _Ticket(self._connection, message.mid) if message.qos else None
-        self._inbox.put(Arrival(_RAW, ticket, message.topic, bytes(message.payload)))
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        self._arrived.append(arrival(topic, bytes(message.payload), ticket))
 
-    # in the caller's thread ---------------------------------------------------------------------------------
+    # the port ------------------------------------------------------------------------------------------------
 
     def receive(self, limit: int, timeout_s: float) -> list[Arrival]:
         """See `GatewayLink.receive`."""
-        arrivals: list[Arrival] = []
-        try:
-            item = self._inbox.get(timeout_s > 0, timeout_s or None)
-            while True:
-                arrivals.append(item if item.message is not _RAW else _decoded(item))
-                if len(arrivals) == limit:
-                    break
-                item = self._inbox.get_nowait()
-        except queue.Empty:
-            pass
+        self._read(limit)
+        if not self._arrived and timeout_s > 0:
+            self._wait(timeout_s)
+            self._read(limit)
+        arrivals, self._arrived = self._arrived[:limit], self._arrived[limit:]
         return arrivals
 
     def settle(self, arrivals: Sequence[Arrival]) -> None:
@@ -144,25 +139,67 @@ class MqttLink:
             ticket = item.ticket
             if isinstance(ticket, _Ticket) and ticket.connection == self._connection:
                 self._client.ack(ticket.mid, 1)
+        self._flush()
 
     def send(self, outgoing: Sequence[Outgoing], now_s: int) -> None:
         """See `GatewayLink.send`."""
-        if not self._client.is_connected():
+        if not outgoing or not self._client.is_connected():
             return
         for topic, payload in publications(outgoing, now_s):
             self._client.publish(topic, payload, qos=0)
+        self._flush()
 
     def close(self) -> None:
         """See `GatewayLink.close`."""
+        self._closing = True
         self._client.disconnect()
-        # paho's thread may wait for room in the inbox.
-        while self._client._thread is not None and self._client._thread.is_alive():
-            self.receive(QUEUE_LIMIT, 0.05)
-        self._client.loop_stop()
+        deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
+        while self._client.socket() is not None and time.monotonic() < deadline_s:
+            self._flush()
+            self._wait(0.1)
+            self._read(1)
 
+    def _read(self, limit: int) -> None:
+        """Take packets from the socket until it has no more, or there are enough messages."""
+        self._keep_connected()
+        # Not while we cannot get rid of what we have to say: then the broker has to wait for us.
+        while len(self._arrived) < limit and not self._client.want_write():
+            before = len(self._arrived)
+            self._client.loop_read()
+            if len(self._arrived) == before:
+                break
+        self._flush()
 
-_RAW: Final = LinkChanged(False, "not decoded yet")
+    def _flush(self) -> None:
+        """Write what is to be written, as far as the socket takes it."""
+        if self._client.want_write() and self._client.socket() is not None:
+            self._client.loop_write()
 
+    def _wait(self, timeout_s: float) -> None:
+        """Wait until the socket can be read (or written, where something waits for that)."""
+        socket = self._client.socket()
+        if socket is None:
+            time.sleep(min(timeout_s, max(0.0, self._next_attempt_s - time.monotonic())))
+            return
+        poller = select.poll()
+        poller.register(socket, select.POLLIN | select.POLLOUT * self._client.want_write())
+        poller.poll(timeout_s * 1_000)
 
-def _decoded(item: Arrival) -> Arrival:
-    return arrival(item.topic, item.payload, item.ticket)
+    def _keep_connected(self) -> None:
+        now_s = time.monotonic()
+        if self._client.socket() is not None:
+            if now_s >= self._next_misc_s:
+                self._next_misc_s = now_s + 1.0
+                self._client.loop_misc()
+        elif now_s >= self._next_attempt_s and not self._closing:
+            self._next_attempt_s = now_s + RECONNECT_DELAY_S
+            try:
+                self._client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
+            except OSError as error:
+                self._complain(f"broker {self._broker} cannot be reached ({error}); trying again until it can")
+
+    def _complain(self, complaint: str) -> None:
+        """Say it once, not at every attempt."""
+        if not self._complained:
+            self._complained = True
+            log.warning("%s", complaint)

@@ -1,12 +1,11 @@
-"""The command line. Commands of the counter are in `counter`, those of the plant in `plant`."""
+"""The command line: `meters`, `money` and `deliveries` work on the store alone, `plant` runs and checks things."""
 
 import os
 import sys
 
 import typer
 
-from headend.adapters.embedded_broker import BrokerError
-from headend.cli import counter, plant
+from headend.cli import deliveries, meters, money, plant
 from headend.errors import ExitStatus, HeadendError
 from headend.service.ports import StoreError
 
@@ -17,8 +16,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-counter.add_to(app)
-plant.add_to(app)
+app.add_typer(meters.app, name="meter")
+app.command("recharge")(money.recharge)
+app.command("balance")(money.show_balance)
+app.command("statement")(money.statement)
+app.command("queue")(deliveries.queue)
+app.command("relay")(deliveries.relay)
+app.command("serve")(plant.serve)
+app.command("broker")(plant.broker)
+app.command("audit")(plant.audit)
+app.command("outages")(plant.outages)
+app.command("doctor")(plant.doctor)
+app.command("config")(plant.show_config)
 
 
 def main() -> None:
@@ -29,8 +38,6 @@ def main() -> None:
         _end(str(error), error.exit_status)
     except StoreError as error:
         _end(str(error), ExitStatus.STORE)
-    except BrokerError as error:
-        _end(str(error), error.exit_status)
     except BrokenPipeError:
         # Whoever read our output has had enough: no complaint, and none from the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

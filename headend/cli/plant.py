@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 import typer
 
 from headend import bootstrap
-from headend.adapters import embedded_broker
 from headend.adapters.mqtt import Broker
 from headend.adapters.sqlite import OLDEST_SOUND_SQLITE, sqlite_version
 from headend.cli.options import (
@@ -47,12 +46,6 @@ STORE_RETRY_S: Final = 1.0
 
 LOW_DISK_BYTES: Final = 1 << 30
 SHOWN_VIOLATIONS: Final = 20
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    for command in (serve, broker, audit, outages, doctor, show_config):
-        app.command(command.__name__.removeprefix("show_"))(command)
 
 
 def serve(
@@ -113,7 +106,13 @@ def broker(
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Another port; 0 picks a free one.")] = None,
 ) -> None:
     """Run the embedded broker (loopback only) until SIGTERM or Ctrl-C. For demos, tests and small fleets."""
-    embedded_broker.run(config, port=port)
+    # Here, because amqtt takes longer to import than most commands take to run.
+    from headend.adapters.embedded_broker import BrokerError, run
+
+    try:
+        run(config, port=port)
+    except BrokerError as error:
+        raise HeadendError(str(error), ExitStatus(error.exit_status)) from error
 
 
 def audit(

@@ -108,7 +108,7 @@ class Readings(_Message):
     at_s: _CountColumn = Field(description="When the register had this value.")
     registers_wh: _CountColumn = Field(description="All energy ever drawn.")
     relays_open: Annotated[list[Id], Field(max_length=MAX_ROWS)] = Field(
-        default=[], description="Those of `meters` whose relay was open at their newest row."
+        default_factory=list, description="Those of `meters` whose relay was open at their newest row."
     )
 
     @model_validator(mode="after")
@@ -222,7 +222,7 @@ class Receipt(_Record):
     code: ErrorCode | None = None
     detail: str | None = Field(default=None, max_length=MAX_DETAIL_CHARS)
     retry_after_s: Ordinal | None = Field(default=None, description="Set with `later`.")
-    refused: Annotated[list[RefusedRow], Field(max_length=MAX_ROWS)] = []
+    refused: Annotated[list[RefusedRow], Field(default_factory=list, max_length=MAX_ROWS)]
 
 
 class Receipts(_Message):

@@ -1,0 +1,247 @@
+"""Commands for meters: register them, look them up."""
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import IO, Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+import typer
+
+from headend import bootstrap
+from headend.cli.options import (
+    PAGE,
+    ClockOption,
+    ConfigOption,
+    JsonOption,
+    LimitOption,
+    MeterArgument,
+    StoreOption,
+    checked_meter,
+    read_config,
+    unknown_meter,
+)
+from headend.cli.output import as_json, print_json, print_table
+from headend.config import Config
+from headend.domain.account import Balance, balance
+from headend.domain.calendar import day_of, local_text
+from headend.domain.units import format_rupees
+from headend.errors import ExitStatus, HeadendError
+from headend.service.accounts import (
+    RegisterOutcome,
+    register_meters,
+)
+from headend.service.rows import MeterRow, Registration
+from headend.service.traffic import GatewayId
+from headend.wire.limits import MAX_INTEGER
+
+IMPORT_CHUNK: Final = 5_000
+"""Meters registered in one commit."""
+
+CSV_COLUMNS: Final = ("meter", "region", "gateway", "register_wh", "installed")
+
+app = typer.Typer(help="Register and look up meters.", no_args_is_help=True)
+
+
+@app.command("add")
+def meter_add(
+    meter: MeterArgument,
+    region: Annotated[str, typer.Option(help="The region's id.")],
+    gateway: Annotated[str, typer.Option(help="The id of the gateway that the meter hangs on.")],
+    register_wh: Annotated[int, typer.Option(min=0, help="The register on installation, in Wh.")] = 0,
+    installed: Annotated[str | None, typer.Option(help="First billing day, YYYY-MM-DD (default: today).")] = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Register one meter. The same again changes nothing."""
+    settings = read_config(config, store, clock)
+    row = dict(zip(CSV_COLUMNS, (meter, region, gateway, str(register_wh), installed or ""), strict=True))
+    registration = _registration(row, _today(settings))
+    with bootstrap.store(settings) as opened, opened.transaction() as uow:
+        (outcome,) = register_meters([registration], uow)
+    if json:
+        print_json({"meter": meter, "outcome": outcome})
+    else:
+        print(f"meter {meter}: {outcome}")
+    if outcome is RegisterOutcome.EXISTS_DIFFERENT:
+        raise HeadendError(
+            f"meter {meter} is registered otherwise; `headend meter show {meter}` says how",
+            ExitStatus.EXISTS_DIFFERENT,
+        )
+
+
+@app.command("import")
+def meter_import(
+    file: Annotated[Path, typer.Argument(metavar="CSV", help=f"Columns: {','.join(CSV_COLUMNS)}; - is stdin.")],
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Register meters from a CSV file, in commits of 5,000; again with the same file changes nothing."""
+    settings = read_config(config, store, clock)
+    today = _today(settings)
+    counts = dict.fromkeys(RegisterOutcome, 0)
+    differing: list[str] = []
+    with bootstrap.store(settings) as opened, opened_file(file) as lines:
+        rows = _csv_rows(lines, file, today)
+        while chunk := list(islice(rows, IMPORT_CHUNK)):
+            with opened.transaction() as uow:
+                outcomes = register_meters(chunk, uow)
+            for registration, outcome in zip(chunk, outcomes, strict=True):
+                counts[outcome] += 1
+                if outcome is RegisterOutcome.EXISTS_DIFFERENT:
+                    differing.append(registration.meter)
+            if sys.stderr.isatty():
+                sys.stderr.write(f"\r{sum(counts.values()):,} meters")
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+    if json:
+        print_json(counts)
+    else:
+        print(", ".join(f"{count:,} {outcome}" for outcome, count in counts.items()))
+    if differing:
+        raise HeadendError(
+            f"{len(differing)} meters are registered otherwise and stay as they are: {', '.join(differing[:5])}",
+            ExitStatus.EXISTS_DIFFERENT,
+        )
+
+
+@app.command("list")
+def meter_list(
+    after: Annotated[str, typer.Option(help="Begin after this meter id.")] = "",
+    limit: LimitOption = 100,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List meters in order of their ids."""
+    settings = read_config(config, store, clock)
+    with bootstrap.store(settings) as opened, opened.view() as uow:
+        rows = uow.meter_rows(after, limit)
+        total = uow.meter_count()
+    if json:
+        print_json({"total": total, "meters": [_meter_json(row, settings) for row in rows]})
+        return
+    zone = ZoneInfo(settings.zone)
+    print_table(
+        f"{len(rows):,} of {total:,} meters",
+        ("meter", "region", "gateway", "register Wh", "read at", "balance", "credits applied"),
+        (
+            (
+                row.meter,
+                row.region,
+                row.gateway,
+                row.register_wh,
+                local_text(row.read_at_s, zone),
+                format_rupees(balance_of(row, settings).shown_micros),
+                f"{row.applied_credit_seq}/{row.credit_seq}",
+            )
+            for row in rows
+        ),
+    )
+
+
+@app.command("show")
+def meter_show(
+    meter: MeterArgument,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show everything that is held of one meter, and what a person must look at."""
+    settings = read_config(config, store, clock)
+    row = find_meter(meter, settings)
+    with bootstrap.store(settings) as opened, opened.view() as uow:
+        exceptions = uow.exceptions(row.meter, PAGE)
+    content = _meter_json(row, settings) | {"exceptions": [as_json(entry) for entry in exceptions]}
+    if json:
+        print_json(content)
+        return
+    for name, value in content.items():
+        if name != "exceptions":
+            print(f"{name:28} {'-' if value is None else value}")
+    for entry in exceptions:
+        print(f"{'exception':28} {entry.kind}: {entry.detail} ({entry.count}x)")
+
+
+def _meter_json(row: MeterRow, config: Config) -> dict[str, Any]:
+    return as_json(
+        row,
+        installed=date.fromordinal(row.installed_day).isoformat(),
+        settled_up_to=date.fromordinal(row.settled_day).isoformat(),
+        balance_micros=balance_of(row, config).shown_micros,
+    )
+
+
+def find_meter(meter: str, config: Config) -> MeterRow:
+    """One meter's row.
+
+    Raises:
+        HeadendError: it is not registered.
+    """
+    with bootstrap.store(config) as opened, opened.view() as uow:
+        row = uow.meter_row(checked_meter(meter))
+    if row is None:
+        raise unknown_meter(meter)
+    return row
+
+
+def balance_of(row: MeterRow, config: Config) -> Balance:
+    """A meter's balance by the tariff in force."""
+    return balance(
+        bootstrap.tariff(config),
+        credits_micros=row.credits_micros,
+        debits_micros=row.debits_micros,
+        register_wh=row.register_wh,
+        settled_register_wh=row.settled_register_wh,
+        as_of_s=row.read_at_s,
+    )
+
+
+def _today(config: Config) -> int:
+    return day_of(bootstrap.clock(config).now_s(), ZoneInfo(config.zone))
+
+
+def opened_file(file: Path) -> IO[str]:
+    """A text file for reading; `-` is standard input."""
+    if str(file) == "-":
+        return sys.stdin
+    try:
+        return file.open(encoding="utf-8", newline="")
+    except OSError as error:
+        raise HeadendError(f"{file}: {error.strerror}") from error
+
+
+def _csv_rows(lines: Iterable[str], file: Path, today: int) -> Iterator[Registration]:
+    reader = csv.DictReader(lines)
+    try:
+        if reader.fieldnames is None or not set(CSV_COLUMNS[:4]) <= set(reader.fieldnames):
+            raise HeadendError(f"{file}: the first line must name the columns {','.join(CSV_COLUMNS)}")
+        for row in reader:
+            try:
+                yield _registration(row, today)
+            except HeadendError as error:
+                raise HeadendError(f"{file}, line {reader.line_num}: {error}; the lines before are in") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise HeadendError(f"{file}, line {reader.line_num}: {error}") from error
+
+
+def _registration(row: dict[str, str], today: int) -> Registration:
+    gateway = GatewayId(checked_meter(row["region"] or ""), checked_meter(row["gateway"] or ""))
+    register = row["register_wh"] or "0"
+    if not register.isascii() or not register.isdigit() or int(register) > MAX_INTEGER:
+        raise HeadendError(f"register_wh {register[:40]!r} is not a whole number of Wh up to {MAX_INTEGER}")
+    installed = row.get("installed")
+    try:
+        day = date.fromisoformat(installed).toordinal() if installed else today
+    except ValueError as error:
+        raise HeadendError(f"installed {installed!r} is not a date such as 2024-10-30") from error
+    return Registration(checked_meter(row["meter"] or ""), gateway, int(register), day)

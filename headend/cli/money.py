@@ -1,0 +1,186 @@
+"""Commands for money: recharges, balances, statements. They need the store alone: no server, broker or meter."""
+
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from headend import bootstrap
+from headend.cli.meters import balance_of, find_meter, opened_file
+from headend.cli.options import (
+    PAGE,
+    ClockOption,
+    ConfigOption,
+    JsonOption,
+    LimitOption,
+    MeterArgument,
+    StoreOption,
+    checked_meter,
+    checked_reference,
+    read_config,
+    unknown_meter,
+)
+from headend.cli.output import as_json, print_json, print_json_line, print_table
+from headend.config import Config
+from headend.domain.calendar import local_text
+from headend.domain.ledger import RecordOutcome
+from headend.domain.units import format_rupees, parse_rupees
+from headend.errors import ExitStatus, HeadendError
+from headend.service.accounts import (
+    Recharge,
+    Recorded,
+    record_recharge,
+)
+
+
+def recharge(
+    meter: Annotated[str | None, typer.Argument(metavar="METER", help="A meter's id.")] = None,
+    rupees: Annotated[str | None, typer.Argument(metavar="RUPEES", help="Such as 250 or 99.50.")] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="The payment's own reference: the same again adds nothing.")
+    ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option("--batch", help="Lines METER,RUPEES,REFERENCE of a file, or - for stdin."),
+    ] = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Record a recharge: durable when this command answers, delivered when the meter can be reached."""
+    settings = read_config(config, store, clock)
+    if batch is not None:
+        if meter or rupees or reference:
+            raise HeadendError("--batch reads meter, rupees and reference from its lines")
+        _recharge_batch(batch, settings)
+        return
+    if meter is None or rupees is None or reference is None:
+        raise HeadendError("say METER RUPEES --reference REF, or --batch FILE")
+    request = _recharge_request(meter, rupees, reference)
+    with bootstrap.store(settings) as opened, opened.transaction() as uow:
+        recorded = record_recharge(request, uow, bootstrap.clock(settings).now_s())
+    if json:
+        print_json(_recorded_json(recorded))
+    elif recorded.transfer is not None:
+        print(f"{recorded.outcome}: Rs {format_rupees(request.amount_micros)} for {meter}, reference {reference}")
+    if recorded.outcome is RecordOutcome.UNKNOWN_METER:
+        raise unknown_meter(request.meter)
+    if recorded.outcome is RecordOutcome.EXISTS_DIFFERENT:
+        raise HeadendError(
+            f"reference {reference} stands for another recharge; nothing was changed", ExitStatus.EXISTS_DIFFERENT
+        )
+
+
+def _recharge_batch(batch: Path, config: Config) -> None:
+    """Each line is one commit, answered by one line of JSON after it."""
+    failed = 0
+    clock = bootstrap.clock(config)
+    with bootstrap.store(config) as opened, opened_file(batch) as lines:
+        for number, line in enumerate(iter(lines.readline, ""), start=1):
+            if not line.strip():
+                continue
+            try:
+                fields = [field.strip() for field in line.split(",")]
+                if len(fields) != 3:
+                    raise HeadendError("not METER,RUPEES,REFERENCE")
+                request = _recharge_request(*fields)
+            except HeadendError as error:
+                failed += 1
+                print_json_line({"line": number, "outcome": "REFUSED", "error": str(error)})
+                continue
+            with opened.transaction() as uow:
+                recorded = record_recharge(request, uow, clock.now_s())
+            failed += recorded.outcome not in (RecordOutcome.RECORDED, RecordOutcome.EXISTS)
+            print_json_line({"line": number} | _recorded_json(recorded))
+    if failed:
+        raise HeadendError(f"{failed} lines were not recorded; their answers say why")
+
+
+def _recharge_request(meter: str, rupees: str, reference: str) -> Recharge:
+    try:
+        amount_micros = parse_rupees(rupees)
+    except ValueError as error:
+        raise HeadendError(str(error)) from error
+    return Recharge(checked_meter(meter), amount_micros, checked_reference(reference))
+
+
+def _recorded_json(recorded: Recorded) -> dict[str, Any]:
+    request = recorded.recharge
+    content: dict[str, Any] = {
+        "outcome": recorded.outcome,
+        "meter": request.meter,
+        "amount_micros": request.amount_micros,
+        "reference": request.reference,
+    }
+    if recorded.transfer is not None:
+        content["transfer_id"] = recorded.transfer.transfer_id
+        content["accepted_at_s"] = recorded.transfer.accepted_at_s
+    return content
+
+
+def show_balance(
+    meter: MeterArgument,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show a meter's balance as last known, with its time; stale when the meter has not been heard lately."""
+    settings = read_config(config, store, clock)
+    row = find_meter(meter, settings)
+    shown = balance_of(row, settings)
+    now_s = bootstrap.clock(settings).now_s()
+    stale = shown.as_of_s is None or now_s - shown.as_of_s > settings.gateway_silent_after_s
+    on_the_way = row.credit_total_micros - row.applied_credit_total_micros
+    if json:
+        more = {"meter": row.meter, "balance_micros": shown.shown_micros, "stale": stale}
+        print_json(more | as_json(shown) | {"credits_on_the_way_micros": on_the_way})
+        return
+    zone = ZoneInfo(settings.zone)
+    print(f"{row.meter}  Rs {format_rupees(shown.shown_micros)}")
+    if shown.as_of_s is None:
+        print("as of     no reading yet")
+    else:
+        print(f"as of     {local_text(shown.as_of_s, zone)}{'  (stale)' if stale else ''}")
+    print(f"posted    Rs {format_rupees(shown.posted_micros)}")
+    print(f"unsettled Rs {format_rupees(shown.unsettled_micros)} for {shown.unsettled_wh:,} Wh")
+    if on_the_way:
+        print(f"on the way to the meter: Rs {format_rupees(on_the_way)} (counted above)")
+
+
+def statement(
+    meter: MeterArgument,
+    after: Annotated[int, typer.Option(help="Begin after this transfer.")] = 0,
+    limit: LimitOption = PAGE,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List a consumer's transfers, oldest first; a recharge with its four facts."""
+    settings = read_config(config, store, clock)
+    find_meter(meter, settings)
+    with bootstrap.store(settings) as opened, opened.view() as uow:
+        rows = uow.statement(meter, after, limit)
+    if json:
+        print_json([as_json(row) for row in rows])
+        return
+    zone = ZoneInfo(settings.zone)
+    print_table(
+        f"statement of {meter}",
+        ("#", "reference", "rupees", "accepted", "posted", "sent", "applied"),
+        (
+            (
+                row.transfer_id,
+                row.reference,
+                format_rupees(row.amount_micros if row.is_credit else -row.amount_micros),
+                local_text(row.accepted_at_s, zone),
+                local_text(row.posted_at_s, zone),
+                local_text(row.sent_at_s, zone),
+                local_text(row.applied_at_s, zone),
+            )
+            for row in rows
+        ),
+    )
