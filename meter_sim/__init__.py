@@ -1,1 +1,1 @@
-"""The fleet simulator and the outage laboratory. Of the head-end it knows only the contract (`headend.wire`)."""
+"""The fleet simulator and the outage laboratory. Knows only the contract (`headend.wire`) of the head-end."""
