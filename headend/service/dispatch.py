@@ -123,6 +123,10 @@ class Dispatch:
         """Whether a step would do something now."""
         return bool(self._ready) or bool(self._deadlines and self._deadlines[0][0] <= monotonic_s)
 
+    def next_deadline_s(self) -> float | None:
+        """The monotonic time of the next time-out; None: nothing is on its way."""
+        return self._deadlines[0][0] if self._deadlines else None
+
     def _gateway(self, gateway_key: int) -> _Gateway:
         return self._gateways.setdefault(gateway_key, _Gateway())
 
@@ -149,7 +153,8 @@ class Dispatch:
             # Another deadline, or none: answered since, and perhaps sent anew.
             if self._gateway(lane.gateway_key).in_flight.get(lane) == deadline_s:
                 late.append(lane)
-        self._give_up(late, uow)
+        # A lane that was answered and sent anew within one instant has two equal deadlines.
+        self._give_up(list(dict.fromkeys(late)), uow)
 
     def _choose(self) -> list[Lane]:
         """Lanes to send now: as far as each gateway's window reaches, credits before relay positions."""

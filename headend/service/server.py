@@ -73,9 +73,10 @@ class Headend:
         arrivals = self._unwritten or self._link.receive(RECEIVE_LIMIT, 0.0 if busy else timeout_s)
         if not arrivals and not busy:
             return False
-        now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
         try:
             with self._store.transaction() as uow:
+                # Looked at with the lock in hand: what others committed while we waited for it came before.
+                now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
                 outgoing = self._work(arrivals, uow, now_s, monotonic_s)
         except StoreError:
             # What is in memory may be ahead of the store now; it is read anew with the next commit.
@@ -86,6 +87,11 @@ class Headend:
         self._link.settle(arrivals)
         self._link.send(outgoing, now_s)
         return True
+
+    def next_due_s(self) -> float:
+        """The monotonic time at which something is due even if no message comes: for virtual time."""
+        deadline_s = self._dispatch.next_deadline_s()
+        return self._next_beat_s if deadline_s is None else min(self._next_beat_s, deadline_s)
 
     def stop(self) -> None:
         """Note that we stop in good order. The link and the store are closed by their owner."""
