@@ -1,6 +1,6 @@
 """Between the wire contract and the services' own types, in both directions. No transport."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from headend.domain.delivery import DeliveryKind
@@ -24,7 +24,7 @@ from headend.service.traffic import (
 )
 from headend.wire.codec import decode, encode
 from headend.wire.errors import ErrorCode, RowCode, WireError
-from headend.wire.limits import MAX_ROWS
+from headend.wire.limits import MAX_PAYLOAD_BYTES, MAX_ROWS
 from headend.wire.messages import (
     Command,
     Commands,
@@ -49,11 +49,8 @@ from headend.wire.topics import Address, Channel, parse_topic
 _T = TypeVar("_T")
 _O = TypeVar("_O", ReceiptOut, CommandOut, HelloWanted)
 
-COMMANDS_A_MESSAGE: Final = 300
-"""A relay command is at most about 160 bytes: 300 of them stay below 64 KiB."""
-
-REFUSED_ROWS_A_MESSAGE: Final = 700
-"""A refused row is at most about 80 bytes."""
+REFUSED_ROWS_A_RECEIPT: Final = 700
+"""A refused row is at most about 80 bytes: so many fit into one message."""
 
 RETRY_AFTER_S: Final = 60
 """What a gateway is told to wait when its frame was not taken now but may be later."""
@@ -130,33 +127,39 @@ def _results(gateway: GatewayId, results: Results) -> ResultFrame:
 def publications(outgoing: Sequence[Outgoing], now_s: int) -> Iterator[tuple[str, bytes]]:
     """(topic, payload) of everything that goes down, grouped by gateway, each within the limits."""
     for gateway, items in _by_gateway(outgoing, ReceiptOut):
-        yield from _receipts(gateway, items, now_s)
+        for payload in _within_limits([_receipt(item) for item in items], _receipts(now_s)):
+            yield _topic(gateway, Channel.RECEIPTS), payload
     for gateway, orders in _by_gateway(outgoing, CommandOut):
-        commands = [_command(order) for order in orders]
-        for chunk in _chunks(commands, COMMANDS_A_MESSAGE):
-            yield _topic(gateway, Channel.COMMANDS), encode(Commands(sent_at_s=now_s, commands=chunk))
+        for payload in _within_limits([_command(order) for order in orders], _commands(now_s)):
+            yield _topic(gateway, Channel.COMMANDS), payload
     for gateway, _ in _by_gateway(outgoing, HelloWanted):
         yield _topic(gateway, Channel.REQUESTS), encode(Request(sent_at_s=now_s, want="hello"))
 
 
-def _receipts(gateway: GatewayId, items: Iterable[ReceiptOut], now_s: int) -> Iterator[tuple[str, bytes]]:
-    topic = _topic(gateway, Channel.RECEIPTS)
-    batch: list[Receipt] = []
-    rows = 0
-    for item in items:
-        if batch and (len(batch) == MAX_ROWS // 4 or rows + len(item.refused) > REFUSED_ROWS_A_MESSAGE):
-            yield topic, encode(Receipts(sent_at_s=now_s, receipts=batch))
-            batch, rows = [], 0
-        batch.append(_receipt(item))
-        rows += len(item.refused)
-    if batch:
-        yield topic, encode(Receipts(sent_at_s=now_s, receipts=batch))
+def _receipts(now_s: int) -> Callable[[list[Receipt]], bytes]:
+    return lambda receipts: encode(Receipts.model_construct(sent_at_s=now_s, receipts=receipts))
+
+
+def _commands(now_s: int) -> Callable[[list[Command]], bytes]:
+    return lambda commands: encode(Commands.model_construct(sent_at_s=now_s, commands=commands))
+
+
+def _within_limits(items: list[_T], encoded: Callable[[list[_T]], bytes]) -> Iterator[bytes]:
+    """The items in as few messages as the limits of rows and bytes allow."""
+    if len(items) <= MAX_ROWS:
+        payload = encoded(items)
+        if len(payload) <= MAX_PAYLOAD_BYTES or len(items) == 1:
+            yield payload
+            return
+    half = len(items) // 2
+    yield from _within_limits(items[:half], encoded)
+    yield from _within_limits(items[half:], encoded)
 
 
 def _receipt(item: ReceiptOut) -> Receipt:
     if item.verdict is Verdict.ACCEPTED and not item.refused:
         return Receipt.model_construct(frame=item.frame, outcome=ReceiptOutcome.ACCEPTED, refused=[])
-    refused = item.refused[:REFUSED_ROWS_A_MESSAGE]
+    refused = item.refused[:REFUSED_ROWS_A_RECEIPT]
     return Receipt(
         frame=item.frame,
         outcome=ReceiptOutcome(item.verdict),
@@ -192,11 +195,6 @@ def _by_gateway(outgoing: Sequence[Outgoing], kind: type[_O]) -> Iterator[tuple[
         if isinstance(item, kind):
             items.setdefault(item.gateway, []).append(item)
     yield from items.items()
-
-
-def _chunks(items: Sequence[_T], size: int) -> Iterator[list[_T]]:
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
 
 
 def _topic(gateway: GatewayId, channel: Channel) -> str:

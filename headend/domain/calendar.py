@@ -19,7 +19,7 @@ def closed_day(at_s: int, zone: ZoneInfo) -> int | None:
     """The day that a midnight snapshot closes: the one that ends at this instant. None: no midnight."""
     try:
         day = day_of(at_s, zone)
-    except (OverflowError, ValueError):
+    except (OverflowError, ValueError, OSError):
         return None
     return day - 1 if midnight_s(day, zone) == at_s else None
 

@@ -37,13 +37,13 @@ class Journal:
             detail = "stopped in good order" if stopped else "ended without a word"
             uow.begin_outage(OutageKind.HEADEND, HEADEND_SUBJECT, detail, min(at_s, now_s))
             uow.end_outage(OutageKind.HEADEND, HEADEND_SUBJECT, now_s)
-        self._silent = {
-            key
-            for key, gateway, _ in uow.gateways()
-            if any(row.subject == _subject(gateway) for row in uow.outages(ended=False, limit=-1))
-        }
         uow.begin_outage(OutageKind.BROKER_LINK, LINK_SUBJECT, "not connected yet", now_s)
         uow.beat(now_s, stopped=False)
+
+    def resume(self, uow: UnitOfWork) -> None:
+        """Take up from the store after a restart, or after a transaction that failed."""
+        lasting = {row.subject for row in uow.outages(ended=False, limit=-1) if row.kind == OutageKind.GATEWAY}
+        self._silent = {key for key, gateway, _ in uow.gateways() if _subject(gateway) in lasting}
 
     def link_changed(self, up: bool, detail: str, uow: UnitOfWork, now_s: int) -> None:
         """The link to the broker came or went."""

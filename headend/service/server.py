@@ -84,6 +84,8 @@ class Headend:
             self._unwritten = arrivals
             raise
         self._unwritten = []
+        self._started = True
+        self._doubtful = False
         self._link.settle(arrivals)
         self._link.send(outgoing, now_s)
         return True
@@ -117,14 +119,11 @@ class Headend:
         outgoing: list[Outgoing] = []
         if not self._started:
             self._journal.start(uow, now_s)
-            self._directory.load_gateways(uow)
-            self._started = True
         if self._doubtful:
-            self._dispatch.start(uow)
-            self._doubtful = False
-        if self._news:
+            self._resume(uow)
+        elif self._news:
             self._dispatch.notice_new(uow)
-            self._news = False
+        self._news = False
         self._take_events(arrivals, uow, now_s)
         intake = ingest(arrivals, self._directory, self._settings.zone, uow, now_s)
         self._journal.gateways_heard(intake.heard, uow, now_s)
@@ -145,6 +144,14 @@ class Headend:
         self.counts["answers"] += len(intake.answered)
         self.counts["messages"] += len(arrivals)
         return outgoing
+
+    def _resume(self, uow: UnitOfWork) -> None:
+        """Bring memory in line with the store: at the start, and after a transaction that failed."""
+        self._directory.load_gateways(uow)
+        self._dispatch.start(uow)
+        self._journal.resume(uow)
+        self._unsettled = True
+        self._hellos_wanted = list(self._directory.gateway_ids)
 
     def _take_events(self, arrivals: list[Arrival], uow: UnitOfWork, now_s: int) -> None:
         """The link's and the gateways' comings and goings."""

@@ -14,7 +14,10 @@ INSERT INTO segment (from_s, to_s, rows, meter_keys, seqs, at_s, registers_wh) V
 SELECT meter_keys, seqs, at_s, registers_wh FROM segment ORDER BY segment_id;
 
 -- add_snapshot --
-INSERT INTO snapshot (meter_key, day, register_wh) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+-- Days before the installation are nobody's: their snapshots would stay unsettled for ever.
+INSERT INTO snapshot (meter_key, day, register_wh)
+SELECT ?1, ?2, ?3 FROM meter WHERE meter_key = ?1 AND installed_day <= ?2
+ON CONFLICT DO NOTHING;
 
 -- differing_snapshots --
 -- Of these snapshots (a JSON array of [meter_key, day, register_wh]) those whose day holds another register.
