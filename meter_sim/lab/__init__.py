@@ -1,1 +1,1 @@
-"""The outage laboratory: runs that break things on purpose and judge what happened."""
+"""The laboratory: runs the real programs as processes, breaks them, and judges what happened from data alone."""

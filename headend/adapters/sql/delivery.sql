@@ -41,12 +41,14 @@ SELECT DISTINCT m.gateway_key, d.kind, d.meter_key
 FROM meter AS m JOIN delivery AS d USING (meter_key)
 WHERE m.gateway_key = ? AND d.state IN ('QUEUED', 'SENT');
 
--- open_lanes_of_meters --
-SELECT DISTINCT m.gateway_key, d.kind, d.meter_key
+-- oldest_open --
+-- Lanes of these meters (a JSON array of keys) with the number of their oldest open delivery.
+SELECT m.gateway_key, d.kind, d.meter_key, min(d.seq)
 FROM json_each(?) AS wanted
 JOIN meter AS m ON m.meter_key = wanted.value
 JOIN delivery AS d USING (meter_key)
-WHERE d.state IN ('QUEUED', 'SENT');
+WHERE d.state IN ('QUEUED', 'SENT')
+GROUP BY d.meter_key, d.kind;
 
 -- newest_open --
 -- The newest open delivery of each of these lanes (a JSON array of [kind, meter_key]); none while a person has
@@ -65,7 +67,8 @@ GROUP BY d.meter_key, d.kind;
 
 -- send --
 -- Everything open up to this number travels in the one command: counters are cumulative, versions supersede.
-UPDATE delivery SET state = 'SENT', sent_at_s = ?4, attempts = attempts + 1
+-- `sent_at_s` stays that of the first time: an answer to it may come after a repetition has gone out.
+UPDATE delivery SET state = 'SENT', sent_at_s = coalesce(sent_at_s, ?4), attempts = attempts + 1
 WHERE meter_key = ?1 AND kind = ?2 AND seq <= ?3 AND state IN ('QUEUED', 'SENT');
 
 -- apply_credits --
