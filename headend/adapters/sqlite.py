@@ -48,9 +48,9 @@ class SqliteStore:
             StoreError: not a database of ours, from a newer version, not writable, disk full.
         """
         self._name = str(path)
+        if self._name != ":memory:":
+            _prepare_file(Path(path))
         with _translated(self._name):
-            if self._name != ":memory:":
-                _prepare_file(Path(path))
             self._connection = sqlite.connect(self._name, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
             self._configure()
             self._migrate()
@@ -69,6 +69,10 @@ class SqliteStore:
 
     def _migrate(self) -> None:
         db = sqlite_utils.Database(self._connection)
+        if db.table_names() and not MIGRATIONS.applied(db):
+            raise StoreError(
+                f"store {self._name} is a database of another program; name another with --store", transient=False
+            )
         known = {migration.name for migration in MIGRATIONS._migrations}
         unknown = [migration.name for migration in MIGRATIONS.applied(db) if migration.name not in known]
         if unknown:
@@ -133,9 +137,14 @@ def sqlite_version() -> str:
 
 
 def _prepare_file(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
+    except OSError as error:
+        raise StoreError(
+            f"store {path}: {error.strerror}; check the path and its permissions", transient=False
+        ) from error
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -154,12 +163,12 @@ def _translated(name: str) -> Iterator[None]:
         yield
     except sqlite.IntegrityError:
         raise  # a broken rule of ours, not trouble of the store's
-    except (sqlite.OperationalError, sqlite.DatabaseError, OSError) as error:
+    except sqlite.DatabaseError as error:
         text = str(error)
         for sign, advice, transient in _ADVICE:
             if sign in text:
                 raise StoreError(f"store {name}: {text}; {advice}", transient=transient) from error
-        if isinstance(error, sqlite.ProgrammingError | sqlite.InterfaceError):
+        if isinstance(error, sqlite.ProgrammingError):
             raise
         raise StoreError(f"store {name}: {text}", transient=False) from error
 
@@ -167,11 +176,9 @@ def _translated(name: str) -> Iterator[None]:
 _ADVICE: Final = (
     ("database is locked", "another process holds it; try again", True),
     ("disk is full", "free some space; nothing was half done", True),
-    ("No space left", "free some space; nothing was half done", True),
     ("disk I/O error", "check the disk; nothing was half done", True),
     ("unable to open", "check the path and its permissions", True),
     ("readonly", "check its permissions", True),
-    ("Permission denied", "check its permissions", False),
     ("not a database", "it is no SQLite file; name another with --store", False),
     ("malformed", "it is damaged; restore a backup", False),
 )

@@ -63,8 +63,9 @@ class SqliteUnitOfWork:
         )
         self._many("add_register", [(r.meter,) for r in new])
 
-    def gateways(self) -> list[tuple[int, GatewayId, int | None]]:
-        return [(key, GatewayId(region, name), heard) for key, region, name, heard in self._all("gateways")]
+    def gateways(self, after: int = 0) -> list[tuple[int, GatewayId, int | None]]:
+        rows = self._all("gateways", after)
+        return [(key, GatewayId(region, name), heard) for key, region, name, heard in rows]
 
     def gateway_key(self, gateway: GatewayId) -> int | None:
         row = self._one("gateway_key", *gateway)
@@ -88,8 +89,13 @@ class SqliteUnitOfWork:
 
     # ingest ------------------------------------------------------------------------------------------------
 
-    def advance_registers(self, rows: Sequence[tuple[int, int, int, int, int]]) -> int:
-        return self._many("advance_register", rows)
+    def advance_registers(self, rows: Sequence[tuple[int, int, int, int, int]]) -> bool:
+        self._connection.execute("SAVEPOINT advance")
+        all_taken = self._many("advance_register", rows) == len(rows)
+        if not all_taken:
+            self._connection.execute("ROLLBACK TO advance")
+        self._connection.execute("RELEASE advance")
+        return all_taken
 
     def register_states(self, meter_keys: Iterable[int]) -> dict[int, tuple[int, int]]:
         rows = self._all("register_states", json.dumps(list(meter_keys)))
@@ -223,8 +229,9 @@ class SqliteUnitOfWork:
     def open_lanes_of_gateway(self, gateway_key: int) -> list[Lane]:
         return _lanes(self._all("open_lanes_of_gateway", gateway_key))
 
-    def open_lanes_of_meters(self, meter_keys: Iterable[int]) -> list[Lane]:
-        return _lanes(self._all("open_lanes_of_meters", json.dumps(list(meter_keys))))
+    def oldest_open(self, meter_keys: Iterable[int]) -> dict[Lane, int]:
+        rows = self._all("oldest_open", json.dumps(list(meter_keys)))
+        return {Lane(gateway, DeliveryKind(kind), meter): seq for gateway, kind, meter, seq in rows}
 
     def newest_open(self, lanes: Sequence[Lane]) -> list[row_types.OpenDelivery]:
         wanted = json.dumps([(lane.kind, lane.meter_key) for lane in lanes])
@@ -248,6 +255,7 @@ class SqliteUnitOfWork:
 
     def reject_relays(self, rows: Sequence[tuple[int, int, str]]) -> None:
         self._many("reject_relay", rows)
+        self._many("supersede_relays", [row[:2] for row in rows])
 
     def queue(self, meter: str | None, after: int, limit: int) -> list[row_types.QueueRow]:
         return [row_types.QueueRow(*row) for row in self._all("queue", meter, after, limit)]

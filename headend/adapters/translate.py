@@ -99,6 +99,7 @@ def _hello(gateway: GatewayId, hello: Hello) -> HelloFrame:
                 MeterView(
                     hello.sent_at_s,
                     meter.register_wh,
+                    meter.reading_seq,
                     meter.credit_seq,
                     meter.credit_total_micros,
                     meter.relay_version,

@@ -67,6 +67,8 @@ def recharge(
         print(f"{recorded.outcome}: Rs {format_rupees(request.amount_micros)} for {meter}, reference {reference}")
     if recorded.outcome is RecordOutcome.UNKNOWN_METER:
         raise unknown_meter(request.meter)
+    if recorded.outcome is RecordOutcome.TOTAL_TOO_LARGE:
+        raise HeadendError(f"meter {meter} cannot be credited more in all; nothing was changed")
     if recorded.outcome is RecordOutcome.EXISTS_DIFFERENT:
         raise HeadendError(
             f"reference {reference} stands for another recharge; nothing was changed", ExitStatus.EXISTS_DIFFERENT

@@ -28,11 +28,17 @@ def local_text(at_s: int | None, zone: ZoneInfo) -> str:
     """An instant as people of the zone read it; a dash for none."""
     if at_s is None:
         return "-"
-    return datetime.fromtimestamp(at_s, zone).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(at_s, zone).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return f"{at_s} s"  # beyond any calendar: some meter's clock
 
 
 def iso_text(at_s: int | None) -> str | None:
     """An instant for machines, in UTC."""
     if at_s is None:
         return None
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at_s)).isoformat().replace("+00:00", "Z")
+    try:
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at_s)).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return f"{at_s} s"

@@ -13,6 +13,7 @@ class ExceptionKind(StrEnum):
     """What a person must look at. One whose name begins with a delivery's kind holds that meter's deliveries."""
 
     REGISTER_WENT_BACK = "REGISTER_WENT_BACK"
+    READING_SEQ_WENT_BACK = "READING_SEQ_WENT_BACK"
     IMPLAUSIBLE_JUMP = "IMPLAUSIBLE_JUMP"
     SNAPSHOT_DIFFERS = "SNAPSHOT_DIFFERS"
     CREDIT_WENT_BACK = "CREDIT_WENT_BACK"
@@ -20,6 +21,7 @@ class ExceptionKind(StrEnum):
     CREDIT_TOTAL_DIFFERS = "CREDIT_TOTAL_DIFFERS"
     CREDIT_REFUSED = "CREDIT_REFUSED"
     RELAY_AHEAD = "RELAY_AHEAD"
+    METER_NOT_FOUND = "METER_NOT_FOUND"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class MeterView:
 
     at_s: int
     register_wh: int
+    reading_seq: int
     credit_seq: int
     credit_total_micros: int
     relay_version: int
@@ -41,6 +44,7 @@ class HeadendView:
     """
 
     register_wh: int
+    reading_seq: int
     read_at_s: int
     credit_seq: int
     applied_credit_seq: int
@@ -83,11 +87,18 @@ def reconcile(theirs: MeterView, ours: HeadendView, our_total_micros: int | None
     later went back.
     """
     yield from reconcile_credit(theirs.at_s, theirs.credit_seq, theirs.credit_total_micros, ours, our_total_micros)
-    if theirs.register_wh < ours.register_wh and theirs.at_s > ours.read_at_s:
-        yield Exceptional(
-            ExceptionKind.REGISTER_WENT_BACK,
-            f"register {theirs.register_wh} Wh in hello, {ours.register_wh} Wh acknowledged before",
-        )
+    if theirs.at_s > ours.read_at_s:
+        if theirs.register_wh < ours.register_wh:
+            yield Exceptional(
+                ExceptionKind.REGISTER_WENT_BACK,
+                f"register {theirs.register_wh} Wh in hello, {ours.register_wh} Wh acknowledged before",
+            )
+        if theirs.reading_seq < ours.reading_seq:
+            yield Exceptional(
+                ExceptionKind.READING_SEQ_WENT_BACK,
+                f"reading number {theirs.reading_seq} in hello, {ours.reading_seq} acknowledged before:"
+                " its readings look old and are not used",
+            )
     if theirs.relay_version > ours.relay_version:
         yield Exceptional(
             ExceptionKind.RELAY_AHEAD,

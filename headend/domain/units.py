@@ -12,6 +12,9 @@ MICROS_PER_PAISA: Final = 10_000
 MAX_AMOUNT_MICROS: Final = 1_000_000 * MICROS_PER_RUPEE
 """Largest single recharge that is believed: Rs 10 lakh. Above it, a slip of the keyboard is likelier."""
 
+MAX_TOTAL_MICROS: Final = 2**53 - 1
+"""Most that one meter is ever credited in all: the largest integer that every reader of the wire holds exactly."""
+
 _RUPEES = re.compile(r"(?P<rupees>[0-9]{1,12})(\.(?P<paise>[0-9]{1,2}))?")
 
 

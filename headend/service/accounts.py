@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from headend.domain.ledger import RECHARGES_ACCOUNT, RecordOutcome, Transfer, TransferKind
+from headend.domain.units import MAX_TOTAL_MICROS
 from headend.service.ports import UnitOfWork
 from headend.service.rows import NewTransfer, Registration
 
@@ -70,6 +71,8 @@ def record_recharge(recharge: Recharge, uow: UnitOfWork, now_s: int) -> Recorded
         return Recorded(recharge, RecordOutcome.EXISTS if same else RecordOutcome.EXISTS_DIFFERENT, earlier)
     if account is None:
         return Recorded(recharge, RecordOutcome.UNKNOWN_METER, None)
+    if account.credit_total_micros + recharge.amount_micros > MAX_TOTAL_MICROS:
+        return Recorded(recharge, RecordOutcome.TOTAL_TOO_LARGE, None)
     (transfer,) = uow.post(
         [
             NewTransfer(

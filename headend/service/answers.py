@@ -16,7 +16,7 @@ from headend.domain.reconcile import (
     reconcile,
     reconcile_credit,
 )
-from headend.service.intake import Intake
+from headend.service.intake import UNKNOWN_METER, Intake
 from headend.service.rows import Lane
 from headend.service.traffic import (
     Arrival,
@@ -78,6 +78,10 @@ def take_results(arrival: Arrival, frame: ResultFrame, gateway_key: int, intake:
 def _take_credit_answers(answers: Sequence[tuple[int, CreditAnswer]], intake: Intake) -> None:
     newest: dict[int, CreditAnswer] = {}
     for meter_key, answer in answers:
+        if answer.refusal == UNKNOWN_METER:
+            # The gateway's word, not the meter's: the counter in it is nobody's, and the credit goes on waiting.
+            _list_as_not_found(meter_key, "a credit", intake)
+            continue
         if answer.refusal is not None:
             detail = f"credit refused: {answer.refusal}; the meter stands at number {answer.seq}"
             intake.uow.add_exception(ExceptionKind.CREDIT_REFUSED, meter_key, detail, intake.now_s)
@@ -108,9 +112,16 @@ def _take_relay_answers(answers: Sequence[tuple[int, RelayAnswer]], intake: Inta
         elif answer.refusal is None:
             applied.append((meter_key, answer.version, answer.at_s))
         else:
+            if answer.refusal == UNKNOWN_METER:
+                _list_as_not_found(meter_key, f"relay version {answer.version}", intake)
             refused.append((meter_key, answer.version, answer.refusal))
     intake.uow.apply_relays(applied)
     intake.uow.reject_relays(refused)
+
+
+def _list_as_not_found(meter_key: int, what: str, intake: Intake) -> None:
+    detail = f"its gateway knows no such meter ({what}); check where the meter hangs"
+    intake.uow.add_exception(ExceptionKind.METER_NOT_FOUND, meter_key, detail, intake.now_s)
 
 
 def _our_totals(counters: Sequence[tuple[int, int]], intake: Intake) -> dict[int, int]:

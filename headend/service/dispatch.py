@@ -22,15 +22,22 @@ STEP_LIMIT: Final = 2_000
 """Most commands of one step: one commit."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A command on its way: up to which number, and when its answer is overdue (monotonic)."""
+
+    seq: int
+    deadline_s: float
+
+
 @dataclass(slots=True)
 class _Gateway:
-    """What is to be sent to one gateway, in order of arrival, and what waits for its answers until when."""
+    """What is to be sent to one gateway, in order of arrival, and what waits for its answers."""
 
-    online: bool = False
     waiting: dict[DeliveryKind, dict[Lane, None]] = field(
         default_factory=lambda: {kind: {} for kind in DeliveryKind}
     )
-    in_flight: dict[Lane, float] = field(default_factory=dict)
+    in_flight: dict[Lane, _Flight] = field(default_factory=dict)
 
 
 class Dispatch:
@@ -41,6 +48,7 @@ class Dispatch:
         self._directory = directory
         self._window = window
         self._timeout_s = answer_timeout_s
+        self._online: set[int] = set()
         self._gateways: dict[int, _Gateway] = {}
         self._ready: dict[int, None] = {}
         self._deadlines: deque[tuple[float, Lane]] = deque()
@@ -51,15 +59,12 @@ class Dispatch:
 
         What was on its way may or may not have arrived, so all of it is sent again.
         """
-        online = [key for key, gateway in self._gateways.items() if gateway.online]
         self._gateways.clear()
         self._ready.clear()
         self._deadlines.clear()
         self._newest_delivery = 0
         uow.requeue_all()
         self.notice_new(uow)
-        for gateway_key in online:
-            self.gateway_online(gateway_key)
 
     def notice_new(self, uow: UnitOfWork) -> None:
         """Take up deliveries that were committed since the last call, by whatever process."""
@@ -68,10 +73,9 @@ class Dispatch:
 
     def gateway_online(self, gateway_key: int) -> None:
         """A gateway has contact: what waits for it may go."""
-        gateway = self._gateway(gateway_key)
-        if not gateway.online:
-            gateway.online = True
-            self._ready[gateway_key] = None
+        if gateway_key not in self._online:
+            self._online.add(gateway_key)
+            self._look_at(gateway_key)
 
     def gateway_greeted(self, gateway_key: int, uow: UnitOfWork) -> None:
         """A gateway said hello: what was on its way before is void, and everything open is sent at once."""
@@ -81,23 +85,30 @@ class Dispatch:
 
     def gateway_offline(self, gateway_key: int, uow: UnitOfWork) -> None:
         """A gateway is gone: what was on its way to it waits again."""
-        gateway = self._gateway(gateway_key)
-        gateway.online = False
+        self._online.discard(gateway_key)
         self._ready.pop(gateway_key, None)
-        self._give_up(list(gateway.in_flight), uow)
+        self._give_up(list(self._gateway(gateway_key).in_flight), uow)
 
     def all_offline(self, uow: UnitOfWork) -> None:
         """The link to the broker is gone, and with it every gateway."""
-        for gateway_key in self._gateways:
+        for gateway_key in list(self._online):
             self.gateway_offline(gateway_key, uow)
 
     def answered(self, lanes: Iterable[Lane], uow: UnitOfWork) -> None:
-        """Meters answered: their lanes are free, and go on if more has come meanwhile."""
-        free = set(lanes)
-        for lane in free:
-            self._gateway(lane.gateway_key).in_flight.pop(lane, None)
-            self._ready[lane.gateway_key] = None
-        self._wait(lane for lane in uow.open_lanes_of_meters({lane.meter_key for lane in free}) if lane in free)
+        """Meters answered: their lanes are free, and go on if more has come meanwhile.
+
+        An answer that leaves open what was asked for frees nothing, or a meter that always answers with its old
+        counter would be asked as fast as it answers. Then the time-out decides.
+        """
+        answered = set(lanes)
+        oldest = uow.oldest_open({lane.meter_key for lane in answered})
+        for lane in answered:
+            in_flight = self._gateway(lane.gateway_key).in_flight
+            if lane in in_flight and oldest.get(lane, in_flight[lane].seq + 1) > in_flight[lane].seq:
+                del in_flight[lane]
+        self._wait(lane for lane in answered if lane in oldest)
+        for gateway_key in {lane.gateway_key for lane in answered}:
+            self._look_at(gateway_key)
 
     def step(self, uow: UnitOfWork, now_s: int, monotonic_s: float) -> list[CommandOut]:
         """Commit as SENT what may go now, and return it for sending after the commit."""
@@ -114,9 +125,11 @@ class Dispatch:
         commands = []
         for delivery in deliveries:
             lane = chosen[delivery.kind, delivery.meter_key]
-            self._gateway(lane.gateway_key).in_flight[lane] = deadline_s
+            self._gateway(lane.gateway_key).in_flight[lane] = _Flight(delivery.seq, deadline_s)
             self._deadlines.append((deadline_s, lane))
             commands.append(self._command(lane, delivery, uow))
+        for gateway_key in {lane.gateway_key for lane in lanes}:
+            self._look_at(gateway_key)
         return commands
 
     def has_work(self, monotonic_s: float) -> bool:
@@ -130,13 +143,24 @@ class Dispatch:
     def _gateway(self, gateway_key: int) -> _Gateway:
         return self._gateways.setdefault(gateway_key, _Gateway())
 
+    def _look_at(self, gateway_key: int) -> None:
+        """Note whether something may go to this gateway now: contact, something waiting, room in its window."""
+        gateway = self._gateway(gateway_key)
+        room = len(gateway.in_flight) < self._window
+        if gateway_key in self._online and room and any(gateway.waiting.values()):
+            self._ready[gateway_key] = None
+        else:
+            self._ready.pop(gateway_key, None)
+
     def _wait(self, lanes: Iterable[Lane]) -> None:
+        gateway_keys = set()
         for lane in lanes:
             gateway = self._gateway(lane.gateway_key)
             if lane not in gateway.in_flight:
                 gateway.waiting[lane.kind][lane] = None
-                if gateway.online:
-                    self._ready[lane.gateway_key] = None
+                gateway_keys.add(lane.gateway_key)
+        for gateway_key in gateway_keys:
+            self._look_at(gateway_key)
 
     def _give_up(self, lanes: list[Lane], uow: UnitOfWork) -> None:
         """Stop waiting for the answers of these lanes; they are sent anew."""
@@ -150,8 +174,9 @@ class Dispatch:
         late = []
         while self._deadlines and self._deadlines[0][0] <= monotonic_s:
             deadline_s, lane = self._deadlines.popleft()
+            flight = self._gateway(lane.gateway_key).in_flight.get(lane)
             # Another deadline, or none: answered since, and perhaps sent anew.
-            if self._gateway(lane.gateway_key).in_flight.get(lane) == deadline_s:
+            if flight is not None and flight.deadline_s == deadline_s:
                 late.append(lane)
         # A lane that was answered and sent anew within one instant has two equal deadlines.
         self._give_up(list(dict.fromkeys(late)), uow)
@@ -160,16 +185,16 @@ class Dispatch:
         """Lanes to send now: as far as each gateway's window reaches, credits before relay positions."""
         lanes: list[Lane] = []
         while self._ready and len(lanes) < STEP_LIMIT:
-            gateway = self._gateway(next(iter(self._ready)))
+            gateway_key = next(iter(self._ready))
+            del self._ready[gateway_key]
+            gateway = self._gateway(gateway_key)
             room = min(self._window - len(gateway.in_flight), STEP_LIMIT - len(lanes))
             for waiting in gateway.waiting.values():
-                taken = list(islice(waiting, max(0, room)))
+                taken = list(islice(waiting, room))
                 for lane in taken:
                     del waiting[lane]
                 lanes += taken
                 room -= len(taken)
-            # Whatever is left waits for an answer to make room, or for the next step.
-            del self._ready[next(iter(self._ready))]
         return lanes
 
     def _command(self, lane: Lane, delivery: OpenDelivery, uow: UnitOfWork) -> CommandOut:

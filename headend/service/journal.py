@@ -44,6 +44,7 @@ class Journal:
         """Take up from the store after a restart, or after a transaction that failed."""
         lasting = {row.subject for row in uow.outages(ended=False, limit=-1) if row.kind == OutageKind.GATEWAY}
         self._silent = {key for key, gateway, _ in uow.gateways() if _subject(gateway) in lasting}
+        self._to_note = set(self._heard)
 
     def link_changed(self, up: bool, detail: str, uow: UnitOfWork, now_s: int) -> None:
         """The link to the broker came or went."""
@@ -51,7 +52,7 @@ class Journal:
         if up:
             uow.end_outage(OutageKind.BROKER_LINK, LINK_SUBJECT, now_s)
             # Silence is counted from here: while we were deaf, nobody can be called silent.
-            self._names = {key: gateway for key, gateway, _ in uow.gateways()}
+            self._learn_names(uow)
             self._heard = dict.fromkeys(self._names, now_s)
         else:
             uow.begin_outage(OutageKind.BROKER_LINK, LINK_SUBJECT, detail, now_s)
@@ -74,6 +75,8 @@ class Journal:
         uow.beat(now_s, stopped=stopped)
         uow.note_gateways_heard([(key, self._heard[key]) for key in sorted(self._to_note)])
         self._to_note.clear()
+        for gateway_key in self._learn_names(uow):
+            self._heard[gateway_key] = now_s
         if self._link_up:
             for gateway_key, heard_s in self._heard.items():
                 if now_s - heard_s > self._silent_after_s:
@@ -86,8 +89,14 @@ class Journal:
 
     def _name(self, gateway_key: int, uow: UnitOfWork) -> str:
         if gateway_key not in self._names:
-            self._names = {key: gateway for key, gateway, _ in uow.gateways()}
+            self._learn_names(uow)
         return _subject(self._names[gateway_key])
+
+    def _learn_names(self, uow: UnitOfWork) -> list[int]:
+        """The keys of gateways that were registered since the last call."""
+        new = {key: gateway for key, gateway, _ in uow.gateways(after=max(self._names, default=0))}
+        self._names |= new
+        return list(new)
 
 
 def _subject(gateway: GatewayId) -> str:

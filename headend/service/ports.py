@@ -65,8 +65,8 @@ class UnitOfWork(Protocol):
     def register_meters(self, new: Sequence[Registration]) -> None:
         """Enter meters that are not registered yet, with their gateways and accounts."""
 
-    def gateways(self) -> list[tuple[int, GatewayId, int | None]]:
-        """Every gateway: key, name, when it was last heard."""
+    def gateways(self, after: int = 0) -> list[tuple[int, GatewayId, int | None]]:
+        """Gateways with a key above the given one: key, name, when it was last heard."""
 
     def gateway_key(self, gateway: GatewayId) -> int | None:
         """A gateway's key; None: not registered."""
@@ -87,11 +87,14 @@ class UnitOfWork(Protocol):
         """One page of meters in order of their ids."""
 
     # ingest
-    def advance_registers(self, rows: Sequence[tuple[int, int, int, int, int]]) -> int:
-        """Take (meter_key, seq, at_s, register_wh, relay_open) where newer and not lower; how many were."""
+    def advance_registers(self, rows: Sequence[tuple[int, int, int, int, int]]) -> bool:
+        """Take (meter_key, seq, at_s, register_wh, relay_open), in order, each newer and not lower.
+
+        False if that is not so of every row; then none was taken.
+        """
 
     def register_states(self, meter_keys: Iterable[int]) -> dict[int, tuple[int, int]]:
-        """(reading_seq, register_wh) by meter key."""
+        """(reading_seq, register_wh) of meters, by key."""
 
     def add_segment(
         self, meter_keys: Sequence[int], seqs: Sequence[int], at_s: Sequence[int], registers_wh: Sequence[int]
@@ -168,8 +171,8 @@ class UnitOfWork(Protocol):
     def open_lanes_of_gateway(self, gateway_key: int) -> list[Lane]:
         """One gateway's lanes with open deliveries."""
 
-    def open_lanes_of_meters(self, meter_keys: Iterable[int]) -> list[Lane]:
-        """These meters' lanes with open deliveries."""
+    def oldest_open(self, meter_keys: Iterable[int]) -> dict[Lane, int]:
+        """These meters' lanes with open deliveries, and the number of the oldest in each."""
 
     def newest_open(self, lanes: Sequence[Lane]) -> list[OpenDelivery]:
         """The newest open delivery of each lane, except where an exception holds the lane."""

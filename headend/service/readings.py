@@ -1,8 +1,8 @@
 """The readings of one commit, as columns over all frames in it.
 
-Nothing is priced here. One statement takes all rows; only when it did not take every one are the rows looked at
-singly, to tell an old or repeated reading (harmless) from a register that went back (kept, and listed for a
-person).
+Nothing is priced here. One statement takes all rows, or none: only when one of them is not newer than the meter's
+register, or lower, are they looked at singly, to tell an old or repeated reading (harmless) from a register that
+went back (kept, and listed for a person).
 """
 
 from typing import Final
@@ -16,6 +16,9 @@ from headend.service.traffic import Arrival, ReadingFrame, ReceiptOut, Verdict
 NOT_MIDNIGHT: Final = "NOT_MIDNIGHT"
 
 Refused = list[tuple[str, str]]
+
+Row = tuple[int, int, int, int, int]
+"""(meter key, seq, at_s, register_wh, relay_open as 0 or 1)"""
 
 
 class ReadingBatch:
@@ -80,8 +83,7 @@ class ReadingBatch:
         if rows:
             # The segment keeps every row as it came, also one that turns out to go back.
             intake.uow.add_segment(self._meter_keys, self._seqs, self._at_s, self._registers_wh)
-            all_taken = intake.uow.advance_registers(rows) == len(rows)
-            went_back = set() if all_taken else self._find_went_back()
+            went_back = set() if intake.uow.advance_registers(rows) else self._advance_one_by_one(rows)
             if self._snapshots:
                 self._write_snapshots(went_back)
         intake.rows += len(rows)
@@ -91,24 +93,27 @@ class ReadingBatch:
                 ReceiptOut(frame.gateway, frame.frame, Verdict.ACCEPTED, refused=tuple(refused))
             )
 
-    def _find_went_back(self) -> set[int]:
-        """The rows whose register went back: a newer number than some row before it, and a lower register.
+    def _advance_one_by_one(self, rows: list[Row]) -> set[int]:
+        """Take what can be taken where not every row can; returns the rows whose register went back.
 
-        All other rows that the statement did not take are old or repeated, and harmless.
+        A newer number with a lower register went back, and so did an older number with a higher one. All other
+        rows that are not taken are old or repeated, and harmless.
         """
-        highest = self._intake.uow.register_states(set(self._meter_keys))
-        passed: dict[int, tuple[int, int]] = {}
+        held = self._intake.uow.register_states(set(self._meter_keys))
+        newest: dict[int, Row] = {}
         went_back = set()
-        for row, meter_key in enumerate(self._meter_keys):
-            seq, register_wh = self._seqs[row], self._registers_wh[row]
-            for before_seq, before_wh in (highest[meter_key], passed.get(meter_key, (0, 0))):
-                if seq > before_seq and register_wh < before_wh:
-                    detail = f"reading {seq}: register {register_wh} Wh, {before_wh} Wh before it"
-                    self._refuse(row, ExceptionKind.REGISTER_WENT_BACK, detail)
-                    went_back.add(row)
-                    break
-            else:
-                passed[meter_key] = max(passed.get(meter_key, (0, 0)), (seq, register_wh))
+        for number, row in enumerate(rows):
+            meter_key, seq, _, register_wh, _ = row
+            held_seq, held_wh = held[meter_key]
+            if (seq > held_seq and register_wh < held_wh) or (seq < held_seq and register_wh > held_wh):
+                detail = f"reading {seq}: {register_wh} Wh; reading {held_seq}: {held_wh} Wh"
+                self._refuse(number, ExceptionKind.REGISTER_WENT_BACK, detail)
+                went_back.add(number)
+            elif seq > held_seq:
+                held[meter_key] = seq, register_wh
+                newest[meter_key] = row
+        all_taken = self._intake.uow.advance_registers(list(newest.values()))
+        assert all_taken, "what is newer and not lower is always taken"
         return went_back
 
     def _write_snapshots(self, went_back: set[int]) -> None:

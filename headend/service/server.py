@@ -97,6 +97,8 @@ class Headend:
 
     def stop(self) -> None:
         """Note that we stop in good order. The link and the store are closed by their owner."""
+        if not self._started:
+            return
         with self._store.transaction() as uow:
             self._journal.beat(uow, self._clock.now_s(), stopped=True)
 
@@ -124,26 +126,45 @@ class Headend:
         elif self._news:
             self._dispatch.notice_new(uow)
         self._news = False
-        self._take_events(arrivals, uow, now_s)
-        intake = ingest(arrivals, self._directory, self._settings.zone, uow, now_s)
+        # In order: a last will behind a gateway's messages is the last word on it.
+        messages: list[Arrival] = []
+        for arrival in arrivals:
+            if isinstance(arrival.message, LinkChanged | StatusChanged):
+                outgoing += self._take_messages(messages, uow, now_s)
+                messages = []
+                self._take_event(arrival.message, uow, now_s)
+            else:
+                messages.append(arrival)
+        outgoing += self._take_messages(messages, uow, now_s)
+        outgoing += self._dispatch.step(uow, now_s, monotonic_s)
+        outgoing += self._want_hellos(uow)
+        if self._unsettled:
+            settled = settle_days(self._settings.billing, uow, now_s, SETTLE_LIMIT)
+            self._unsettled = settled > 0
+            self.counts["days settled"] += settled
+        if monotonic_s >= self._next_beat_s:
+            self._journal.beat(uow, now_s)
+            uow.expire_unsent_relays(now_s)
+            self._next_beat_s = monotonic_s + self._settings.heartbeat_s
+        return outgoing
+
+    def _take_messages(self, messages: list[Arrival], uow: UnitOfWork, now_s: int) -> list[Outgoing]:
+        """Ingest messages and tell the other services of it; the receipts, for after the commit."""
+        if not messages:
+            return []
+        intake = ingest(messages, self._directory, self._settings.zone, uow, now_s)
         self._journal.gateways_heard(intake.heard, uow, now_s)
         for gateway_key in intake.greeted:
             self._dispatch.gateway_greeted(gateway_key, uow)
         for gateway_key in intake.heard - intake.greeted:
             self._dispatch.gateway_online(gateway_key)
         self._dispatch.answered(intake.answered, uow)
-        outgoing += intake.receipts
-        outgoing += self._dispatch.step(uow, now_s, monotonic_s)
-        outgoing += self._want_hellos(uow)
-        self._settle(intake.snapshots, uow, now_s)
-        if monotonic_s >= self._next_beat_s:
-            self._journal.beat(uow, now_s)
-            self._next_beat_s = monotonic_s + self._settings.heartbeat_s
+        self._unsettled = self._unsettled or intake.snapshots > 0
         self.counts["readings"] += intake.rows
         self.counts["dead letters"] += intake.dead_letters
         self.counts["answers"] += len(intake.answered)
-        self.counts["messages"] += len(arrivals)
-        return outgoing
+        self.counts["messages"] += len(messages)
+        return list(intake.receipts)
 
     def _resume(self, uow: UnitOfWork) -> None:
         """Bring memory in line with the store: at the start, and after a transaction that failed."""
@@ -153,31 +174,24 @@ class Headend:
         self._unsettled = True
         self._hellos_wanted = list(self._directory.gateway_ids)
 
-    def _take_events(self, arrivals: list[Arrival], uow: UnitOfWork, now_s: int) -> None:
+    def _take_event(self, event: LinkChanged | StatusChanged, uow: UnitOfWork, now_s: int) -> None:
         """The link's and the gateways' comings and goings."""
-        for arrival in arrivals:
-            match arrival.message:
-                case LinkChanged(up, detail):
-                    self._journal.link_changed(up, detail, uow, now_s)
-                    if up:
-                        # Gateways cannot see that we were away: ask all for their counters.
-                        self._directory.load_gateways(uow)
-                        self._hellos_wanted = list(self._directory.gateway_ids)
-                    else:
-                        self._dispatch.all_offline(uow)
-                case StatusChanged(gateway, online=False):
-                    gateway_key = self._directory.gateway_key(gateway, uow)
-                    if gateway_key is not None:
-                        self._dispatch.gateway_offline(gateway_key, uow)
-                        self._journal.gateway_left(gateway_key, uow, now_s)
+        match event:
+            case LinkChanged(up, detail):
+                self._journal.link_changed(up, detail, uow, now_s)
+                if up:
+                    # Gateways cannot see that we were away: ask all for their counters.
+                    self._directory.load_gateways(uow)
+                    self._hellos_wanted = list(self._directory.gateway_ids)
+                else:
+                    self._dispatch.all_offline(uow)
+            case StatusChanged(gateway, online=False):
+                gateway_key = self._directory.gateway_key(gateway, uow)
+                if gateway_key is not None:
+                    self._dispatch.gateway_offline(gateway_key, uow)
+                    self._journal.gateway_left(gateway_key, uow, now_s)
 
     def _want_hellos(self, uow: UnitOfWork) -> list[HelloWanted]:
         asked = self._hellos_wanted[:HELLO_REQUEST_LIMIT]
         del self._hellos_wanted[:HELLO_REQUEST_LIMIT]
         return [HelloWanted(self._directory.gateway_id(key, uow)) for key in asked]
-
-    def _settle(self, new_snapshots: int, uow: UnitOfWork, now_s: int) -> None:
-        if new_snapshots or self._unsettled:
-            settled = settle_days(self._settings.billing, uow, now_s, SETTLE_LIMIT)
-            self._unsettled = settled > 0
-            self.counts["days settled"] += settled

@@ -1,6 +1,7 @@
 -- advance_register --
--- Take a reading if it is newer and does not go back. No row changed: `register_states` tells why.
-UPDATE register SET reading_seq = ?2, read_at_s = ?3, register_wh = ?4, relay_open = ?5
+-- Take a reading if it is newer and does not go back. The time of the balance never goes back (I21).
+UPDATE register
+SET reading_seq = ?2, read_at_s = max(coalesce(read_at_s, 0), ?3), register_wh = ?4, relay_open = ?5
 WHERE meter_key = ?1 AND reading_seq < ?2 AND register_wh <= ?4;
 
 -- register_states --
@@ -50,7 +51,7 @@ FROM dead_letter ORDER BY dead_letter_id DESC LIMIT ?;
 
 -- headend_views --
 -- Our side of these meters' counters (a JSON array of keys).
-SELECT m.meter_key, r.register_wh, coalesce(r.read_at_s, 0), m.credit_seq, m.applied_credit_seq,
+SELECT m.meter_key, r.register_wh, r.reading_seq, coalesce(r.read_at_s, 0), m.credit_seq, m.applied_credit_seq,
        m.applied_credit_at_s, m.relay_version, m.applied_relay_version
 FROM json_each(?) AS wanted
 JOIN meter AS m ON m.meter_key = wanted.value

@@ -5,7 +5,7 @@ INSERT INTO gateway (region, gateway) VALUES (?, ?) ON CONFLICT DO NOTHING;
 SELECT gateway_key FROM gateway WHERE region = ? AND gateway = ?;
 
 -- gateways --
-SELECT gateway_key, region, gateway, last_heard_s FROM gateway ORDER BY gateway_key;
+SELECT gateway_key, region, gateway, last_heard_s FROM gateway WHERE gateway_key > ? ORDER BY gateway_key;
 
 -- gateways_heard --
 UPDATE gateway SET last_heard_s = ?2 WHERE gateway_key = ?1 AND (last_heard_s IS NULL OR last_heard_s < ?2);
