@@ -110,9 +110,11 @@ class MqttLink:
     def _on_disconnect(
         self, _: Client, __: Any, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None
     ) -> None:
+        # paho says "Unspecified error" when the connection just ended.
+        why = "connection lost" if reason == "Unspecified error" else str(reason)
         if not self._closing:
-            log.warning("lost broker %s: %s; trying again until it is back", self._broker, reason)
-        self._arrived.append(Arrival(LinkChanged(False, f"{self._broker}: {reason}")))
+            log.warning("broker %s: %s; trying again until it is back", self._broker, why)
+        self._arrived.append(Arrival(LinkChanged(False, f"{self._broker}: {why}")))
 
     def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
         ticket = _Ticket(self._connection, message.mid) if message.qos else None

@@ -52,8 +52,11 @@ class SqliteStore:
             _prepare_file(Path(path))
         with _translated(self._name):
             self._connection = sqlite.connect(self._name, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
+            db = sqlite_utils.Database(self._connection)
+            # Before anything is changed: a file of somebody else's stays as it is.
+            self._refuse_foreign(db)
             self._configure()
-            self._migrate()
+            self._migrate(db)
         self._rows = SqliteUnitOfWork(self._connection)
         self._data_version = -1
 
@@ -67,20 +70,21 @@ class SqliteStore:
         ):
             self._connection.execute(f"PRAGMA {pragma}")
 
-    def _migrate(self) -> None:
-        db = sqlite_utils.Database(self._connection)
-        if db.table_names() and not MIGRATIONS.applied(db):
+    def _refuse_foreign(self, db: sqlite_utils.Database) -> None:
+        known = {migration.name for migration in MIGRATIONS._migrations}
+        applied = {migration.name for migration in MIGRATIONS.applied(db)}
+        if db.table_names() and not applied:
             raise StoreError(
                 f"store {self._name} is a database of another program; name another with --store", transient=False
             )
-        known = {migration.name for migration in MIGRATIONS._migrations}
-        unknown = [migration.name for migration in MIGRATIONS.applied(db) if migration.name not in known]
-        if unknown:
+        if unknown := applied - known:
             raise StoreError(
-                f"store {self._name} was written by a newer version of headend (it has {', '.join(unknown)});"
+                f"store {self._name} was written by a newer version of headend (it has {max(unknown)});"
                 " use that version, or another store",
                 transient=False,
             )
+
+    def _migrate(self, db: sqlite_utils.Database) -> None:
         if MIGRATIONS.pending(db):
             self._connection.execute("BEGIN IMMEDIATE")
             try:

@@ -18,6 +18,9 @@ from headend.service.traffic import GatewayId
 MAX_DEAD_LETTERS: Final = 100_000
 """Most payloads kept with their bytes; beyond, they are counted in the newest row."""
 
+MAX_LETTER_BYTES: Final = 64 * 1024
+"""Most bytes kept of one payload: the contract's own limit. Of a longer one the beginning is kept."""
+
 SQL: Final = load_statements("registry", "ingest", "ledger", "delivery", "journal")
 AUDIT: Final = load_statements("audit")
 
@@ -123,7 +126,7 @@ class SqliteUnitOfWork:
             topic, payload, code = "", b"", "DEAD_LETTERS_FULL"
             detail = "further payloads are counted here, without their bytes"
         digest = blake2b(topic.encode() + b"\n" + payload, digest_size=16).digest()
-        self._run("add_dead_letter", digest, topic, payload, code, detail, now_s)
+        self._run("add_dead_letter", digest, topic, payload[:MAX_LETTER_BYTES], code, detail, now_s)
 
     def dead_letters(self, limit: int) -> list[row_types.DeadLetterRow]:
         return [row_types.DeadLetterRow(*row) for row in self._all("dead_letters", limit)]

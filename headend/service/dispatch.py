@@ -116,7 +116,8 @@ class Dispatch:
         lanes = self._choose()
         if not lanes:
             return []
-        uow.expire_unsent_relays(now_s)
+        if any(lane.kind is DeliveryKind.RELAY for lane in lanes):
+            uow.expire_unsent_relays(now_s)
         chosen = {(lane.kind, lane.meter_key): lane for lane in lanes}
         # Fewer than chosen: ended meanwhile, or held by an exception until a person resolves it.
         deliveries = uow.newest_open(lanes)

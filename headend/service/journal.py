@@ -24,6 +24,7 @@ class Journal:
     def __init__(self, silent_after_s: int) -> None:
         self._silent_after_s = silent_after_s
         self._heard: dict[int, int] = {}
+        self._awaited: dict[int, int] = {}
         self._to_note: set[int] = set()
         self._silent: set[int] = set()
         self._names: dict[int, GatewayId] = {}
@@ -53,7 +54,7 @@ class Journal:
             uow.end_outage(OutageKind.BROKER_LINK, LINK_SUBJECT, now_s)
             # Silence is counted from here: while we were deaf, nobody can be called silent.
             self._learn_names(uow)
-            self._heard = dict.fromkeys(self._names, now_s)
+            self._awaited = dict.fromkeys(self._names, now_s)
         else:
             uow.begin_outage(OutageKind.BROKER_LINK, LINK_SUBJECT, detail, now_s)
 
@@ -76,11 +77,12 @@ class Journal:
         uow.note_gateways_heard([(key, self._heard[key]) for key in sorted(self._to_note)])
         self._to_note.clear()
         for gateway_key in self._learn_names(uow):
-            self._heard[gateway_key] = now_s
+            self._awaited[gateway_key] = now_s
         if self._link_up:
-            for gateway_key, heard_s in self._heard.items():
-                if now_s - heard_s > self._silent_after_s:
-                    self._call_silent(gateway_key, "nothing came", heard_s, uow)
+            for gateway_key, awaited_s in self._awaited.items():
+                since_s = max(awaited_s, self._heard.get(gateway_key, awaited_s))
+                if now_s - since_s > self._silent_after_s:
+                    self._call_silent(gateway_key, "nothing came", since_s, uow)
 
     def _call_silent(self, gateway_key: int, detail: str, since_s: int, uow: UnitOfWork) -> None:
         if gateway_key not in self._silent:
