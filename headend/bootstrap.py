@@ -44,8 +44,17 @@ def settings(config: Config) -> Settings:
 
 
 @contextmanager
-def store(config: Config) -> Iterator[Store]:
-    """The store of this run, closed at the end."""
+def store(config: Config, *, create: bool = False) -> Iterator[Store]:
+    """The store of this run, closed at the end.
+
+    Raises:
+        HeadendError: there is none, and this is no command that makes one.
+    """
+    if not create and not config.store.exists():
+        raise HeadendError(
+            f"store {config.store} does not exist; `headend meter add` makes one, --store names another",
+            ExitStatus.STORE,
+        )
     opened = SqliteStore(config.store)
     try:
         yield opened
@@ -65,7 +74,7 @@ def headend(config: Config) -> Iterator[Headend]:
     Raises:
         HeadendError: another `headend serve` works on the store.
     """
-    with _alone(config.store), store(config) as opened:
+    with _alone(config.store), store(config, create=True) as opened:
         link = MqttLink(Broker.parse(config.broker), config.regions, config.client_id)
         try:
             yield Headend(opened, link, clock(config), settings(config))
@@ -76,9 +85,14 @@ def headend(config: Config) -> Iterator[Headend]:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Two servers on one store would each send what the other sends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock_path = path.with_name(path.name + ".serve-lock")
-    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HeadendError(
+            f"store {path}: {error.strerror}; check the path and its permissions", ExitStatus.STORE
+        ) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -59,6 +59,13 @@ class Config(BaseSettings):
         None, description="Laboratory only: virtual time, as START@EPOCHxSPEED (see headend.wire.timescale)."
     )
 
+    @field_validator("store")
+    @classmethod
+    def _store_is_file(cls, path: Path) -> Path:
+        if not path.name:
+            raise ValueError("the store must be the name of a file")
+        return path
+
     @field_validator("zone")
     @classmethod
     def _zone_exists(cls, name: str) -> str:
@@ -115,14 +122,16 @@ def load_config(file: Path | None, **options: object) -> Config:
     except ValidationError as error:
         raise HeadendError("; ".join(_complaint(path, entry) for entry in error.errors())) from error
     except (ValueError, OSError) as error:
-        raise HeadendError(f"config file {path}: {error}") from error
+        where = f"config file {path}" if path.exists() else 'environment (lists are JSON there, such as ["R1"])'
+        raise HeadendError(f"{where}: {error}") from error
 
 
 def _complaint(path: Path, entry: Any) -> str:
     key = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "extra_forbidden":
         return f"config file {path}: unknown key {key!r}; known are {', '.join(sorted(Config.model_fields))}"
-    return f"setting {key}: {entry['msg']} (option, HEADEND_{key.upper()} or {path})"
+    message = entry["msg"].removeprefix("Value error, ")
+    return f"setting {key}: {message} (by option, HEADEND_{key.upper()} or {path})"
 
 
 def commented_default() -> str:

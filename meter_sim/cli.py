@@ -3,7 +3,6 @@
 Exit status: 0 done, 2 bad input, 5 trouble with the log, 6 the broker was never reached.
 """
 
-import math
 import sys
 import time
 from contextlib import closing
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from headend.wire.timescale import TimeScale
+from headend.wire.timescale import FIRST_YEAR, LAST_YEAR, MAX_SPEED, TimeScale
 from meter_sim.core import FleetCore
 from meter_sim.display import Progress, print_summary, write_json
 from meter_sim.durations import parse_duration_s
@@ -166,8 +165,8 @@ def _clock(log: Path, clock: str, start: str, speed: float | None, zone: str) ->
         if start or speed is not None:
             raise ValueError("--clock names start and speed already; leave --start and --speed out")
         return TimeScale.parse(clock), clock
-    if speed is not None and not (speed > 0 and math.isfinite(speed)):
-        raise ValueError(f"--speed {speed}: must be above 0")
+    if speed is not None and not 0 < speed <= MAX_SPEED:
+        raise ValueError(f"--speed {speed}: must be above 0 and at most {MAX_SPEED:,}")
     wanted_s = _start_s(start, zone) if start else None
     stored = stored_plan(log)
     if stored is not None:
@@ -176,7 +175,7 @@ def _clock(log: Path, clock: str, start: str, speed: float | None, zone: str) ->
         if speed not in (None, scale.speed) or wanted_s not in (None, scale.start_s):
             raise LogError(f"{log} runs on the clock {spec}; leave --start and --speed out, or use another --log")
         return scale, spec
-    now_s = time.time()
+    now_s = float(int(time.time()))
     begin = datetime.fromtimestamp(int(now_s) if wanted_s is None else wanted_s, zone_of(zone))
     spec = f"{begin.isoformat()}@{now_s:.3f}x{1.0 if speed is None else speed:.6f}"
     return TimeScale.parse(spec), spec
@@ -187,4 +186,6 @@ def _start_s(text: str, zone: str) -> int:
         at = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"--start {text!r} is no ISO time, such as 2024-10-30T00:00") from error
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError(f"--start {text!r}: must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
     return int((at if at.tzinfo else at.replace(tzinfo=zone_of(zone))).timestamp())

@@ -14,7 +14,7 @@ class SystemClock:
     def now_s(self) -> int:
         """See `Clock.now_s`."""
         wall_s = time.time()
-        return int(wall_s) if self._scale is None else self._scale.virtual_s(wall_s)
+        return int(wall_s) if self._scale is None else max(0, self._scale.virtual_s(wall_s))
 
     def monotonic_s(self) -> float:
         """See `Clock.monotonic_s`: wall seconds, at whatever speed virtual time runs."""

@@ -50,6 +50,8 @@ class Broker:
             port = parts.port or 1883
         except ValueError:
             port = 0
+        if parts.username or parts.password:
+            raise ValueError("a broker's address cannot carry a user or password yet")
         if parts.scheme != "mqtt" or not parts.hostname or not port or parts.path.strip("/"):
             raise ValueError(f"{url!r} is not a broker such as mqtt://127.0.0.1:1883")
         return cls(parts.hostname, port)
@@ -184,7 +186,8 @@ class MqttLink:
             time.sleep(min(timeout_s, max(0.0, self._next_attempt_s - time.monotonic())))
             return
         poller = select.poll()
-        poller.register(socket, select.POLLIN | select.POLLOUT * self._client.want_write())
+        # Just as `_read`: nothing is read while something waits to be written.
+        poller.register(socket, select.POLLOUT if self._client.want_write() else select.POLLIN)
         poller.poll(timeout_s * 1_000)
 
     def _keep_connected(self) -> None:

@@ -5,7 +5,9 @@ other processes wait for each other (BEGIN IMMEDIATE with a busy timeout). `pysq
 because the one of Debian 12 is inside the WAL-reset corruption range (fixed in 3.51.3).
 """
 
+import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,12 +59,13 @@ class SqliteStore:
             self._refuse_foreign(db)
             self._configure()
             self._migrate(db)
+        self._identity = None if self._name == ":memory:" else _identity(self._name)
         self._rows = SqliteUnitOfWork(self._connection)
         self._data_version = -1
 
     def _configure(self) -> None:
+        self._enter_wal()
         for pragma in (
-            "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",
             f"cache_size = -{CACHE_KIB}",
@@ -70,10 +73,23 @@ class SqliteStore:
         ):
             self._connection.execute(f"PRAGMA {pragma}")
 
+    def _enter_wal(self) -> None:
+        """SQLite's busy timeout does not cover this: processes that make the store at once get in each other's way."""
+        deadline_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.01)
+
     def _refuse_foreign(self, db: sqlite_utils.Database) -> None:
         known = {migration.name for migration in MIGRATIONS._migrations}
+        tables = db.table_names()
         applied = {migration.name for migration in MIGRATIONS.applied(db)}
-        if db.table_names() and not applied:
+        if tables and not applied:
             raise StoreError(
                 f"store {self._name} is a database of another program; name another with --store", transient=False
             )
@@ -98,6 +114,7 @@ class SqliteStore:
     @contextmanager
     def transaction(self) -> Iterator[UnitOfWork]:
         """See `Store.transaction`."""
+        self._check_still_there()
         with _translated(self._name):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -116,6 +133,14 @@ class SqliteStore:
                 yield self._rows
             finally:
                 self._rollback()
+
+    def _check_still_there(self) -> None:
+        """A file that was removed or replaced would take our commits with it, receipts and all (I8)."""
+        if self._identity is not None and _identity(self._name) != self._identity:
+            raise StoreError(
+                f"store {self._name} was removed or replaced while in use; put it back, or start again",
+                transient=False,
+            )
 
     def _rollback(self) -> None:
         # SQLite itself rolls back on a full disk; then there is no transaction left to end.
@@ -149,6 +174,14 @@ def _prepare_file(path: Path) -> None:
         raise StoreError(
             f"store {path}: {error.strerror}; check the path and its permissions", transient=False
         ) from error
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - once a transaction, and Path costs more than the call
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -118,14 +118,19 @@ class SqliteUnitOfWork:
     def add_exception(self, kind: ExceptionKind, meter_key: int, detail: str, now_s: int) -> None:
         self._run("add_exception", kind, meter_key, detail, now_s)
 
+    def resolve_exceptions(self, kinds: Sequence[tuple[int, str]], actor: str, note: str, now_s: int) -> int:
+        return self._many("resolve_exception", [(*entry, now_s, actor, note) for entry in kinds])
+
     def exceptions(self, meter: str | None, limit: int) -> list[row_types.ExceptionRow]:
         return [row_types.ExceptionRow(*row) for row in self._all("exceptions", meter, limit)]
 
     def add_dead_letter(self, topic: str, payload: bytes, code: str, detail: str, now_s: int) -> None:
-        if self._one("dead_letter_count")[0] >= MAX_DEAD_LETTERS:
-            topic, payload, code = "", b"", "DEAD_LETTERS_FULL"
-            detail = "further payloads are counted here, without their bytes"
         digest = blake2b(topic.encode() + b"\n" + payload, digest_size=16).digest()
+        if self._run("count_dead_letter", digest, now_s):
+            return
+        if self._one("dead_letter_count")[0] >= MAX_DEAD_LETTERS:
+            topic, payload, code, digest = "", b"", "DEAD_LETTERS_FULL", b"full"
+            detail = "further payloads are counted here, without their bytes"
         self._run("add_dead_letter", digest, topic, payload[:MAX_LETTER_BYTES], code, detail, now_s)
 
     def dead_letters(self, limit: int) -> list[row_types.DeadLetterRow]:
@@ -189,8 +194,8 @@ class SqliteUnitOfWork:
         )
         return seq
 
-    def unsettled_days(self, max_day_wh: int, limit: int) -> list[UnsettledDay]:
-        return [UnsettledDay(*row) for row in self._all("unsettled_days", max_day_wh, limit)]
+    def unsettled_days(self, max_day_wh: int, today: int, limit: int) -> list[UnsettledDay]:
+        return [UnsettledDay(*row) for row in self._all("unsettled_days", max_day_wh, today, limit)]
 
     def impossible_days(self, max_day_wh: int) -> list[UnsettledDay]:
         return [UnsettledDay(*row) for row in self._all("impossible_days", max_day_wh)]
@@ -211,7 +216,7 @@ class SqliteUnitOfWork:
         if row is None:
             return None
         meter_key, version = row[0], int(row[1]) + 1
-        self._run("supersede_unsent_relays", meter_key)
+        self._run("supersede_unsent_relays", meter_key, position)
         self._run("issue_relay", meter_key, version)
         self._run("add_relay_delivery", meter_key, version, position, reason, expires_at_s, now_s)
         return version
@@ -232,9 +237,12 @@ class SqliteUnitOfWork:
     def open_lanes_of_gateway(self, gateway_key: int) -> list[Lane]:
         return _lanes(self._all("open_lanes_of_gateway", gateway_key))
 
-    def oldest_open(self, meter_keys: Iterable[int]) -> dict[Lane, int]:
-        rows = self._all("oldest_open", json.dumps(list(meter_keys)))
-        return {Lane(gateway, DeliveryKind(kind), meter): seq for gateway, kind, meter, seq in rows}
+    def open_numbers(self, meter_keys: Iterable[int]) -> dict[Lane, tuple[int, int]]:
+        rows = self._all("open_numbers", json.dumps(list(meter_keys)))
+        return {
+            Lane(gateway, DeliveryKind(kind), meter): (oldest, newest)
+            for gateway, kind, meter, oldest, newest in rows
+        }
 
     def newest_open(self, lanes: Sequence[Lane]) -> list[row_types.OpenDelivery]:
         wanted = json.dumps([(lane.kind, lane.meter_key) for lane in lanes])
@@ -258,7 +266,7 @@ class SqliteUnitOfWork:
 
     def reject_relays(self, rows: Sequence[tuple[int, int, str]]) -> None:
         self._many("reject_relay", rows)
-        self._many("supersede_relays", [row[:2] for row in rows])
+        self._many("supersede_older_opens", [row[:2] for row in rows])
 
     def queue(self, meter: str | None, after: int, limit: int) -> list[row_types.QueueRow]:
         return [row_types.QueueRow(*row) for row in self._all("queue", meter, after, limit)]

@@ -17,7 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(meters.app, name="meter")
-app.command("recharge")(money.recharge)
+# So that an amount of -5 is called a bad amount, and not an unknown option.
+app.command("recharge", context_settings={"ignore_unknown_options": True})(money.recharge)
 app.command("balance")(money.show_balance)
 app.command("statement")(money.statement)
 app.command("queue")(deliveries.queue)
@@ -26,6 +27,7 @@ app.command("serve")(plant.serve)
 app.command("broker")(plant.broker)
 app.command("audit")(plant.audit)
 app.command("outages")(plant.outages)
+app.command("dead-letters")(plant.dead_letters)
 app.command("doctor")(plant.doctor)
 app.command("config")(plant.show_config)
 
@@ -33,15 +35,29 @@ app.command("config")(plant.show_config)
 def main() -> None:
     """Run a command; what the user can mend is said in one line, without a traceback."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except HeadendError as error:
         _end(str(error), error.exit_status)
     except StoreError as error:
         _end(str(error), ExitStatus.STORE)
     except BrokenPipeError:
         # Whoever read our output has had enough: no complaint, and none from the interpreter's last flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(1)
+    except OSError as error:
+        _discard_output()
+        _end(
+            f"the answer could not be written: {error.strerror}; what it speaks of is done",
+            ExitStatus.CHECK_FAILED,
+        )
+
+
+def _discard_output() -> None:
+    """Keep the interpreter's last flush from failing once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end(message: str, status: int) -> None:

@@ -8,13 +8,15 @@ import typer
 from headend import bootstrap
 from headend.cli.meters import find_meter
 from headend.cli.options import (
+    AfterOption,
     ClockOption,
     ConfigOption,
     JsonOption,
     LimitOption,
     MeterArgument,
     StoreOption,
-    checked_meter,
+    checked_id,
+    checked_reason,
     read_config,
     unknown_meter,
 )
@@ -29,7 +31,7 @@ from headend.service.accounts import (
 
 def queue(
     meter: Annotated[str | None, typer.Argument(metavar="[METER]", help="All deliveries of one meter.")] = None,
-    after: Annotated[int, typer.Option(help="Begin after this delivery.")] = 0,
+    after: AfterOption = 0,
     limit: LimitOption = 100,
     config: ConfigOption = None,
     store: StoreOption = None,
@@ -56,7 +58,7 @@ def queue(
                 f"credit {row.seq}: Rs {format_rupees(row.amount_micros)}"
                 if row.amount_micros is not None
                 else f"relay {row.seq}: {row.relay}",
-                f"{row.state} ({row.ended_reason})" if row.ended_reason else row.state,
+                f"held: {row.held_by}" if row.held_by else row.ended_reason or row.state,
                 row.reference or row.reason or "",
                 local_text(row.accepted_at_s, zone),
                 local_text(row.posted_at_s, zone),
@@ -82,13 +84,12 @@ def relay(
     settings = read_config(config, store, clock)
     if position not in ("open", "close"):
         raise HeadendError(f"{position[:40]!r}: say open (cut off) or close (give supply)")
-    if not reason.strip():
-        raise HeadendError("--reason must say why")
+    checked_reason(reason)
     wanted = "open" if position == "open" else "closed"
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         now_s = bootstrap.clock(settings).now_s()
         expires_after_s = settings.relay_open_expires_after_s
-        version = order_relay(checked_meter(meter), wanted, reason, expires_after_s, uow, now_s)
+        version = order_relay(checked_id(meter), wanted, reason, expires_after_s, uow, now_s)
     if version is None:
         raise unknown_meter(meter)
     if json:

@@ -1,10 +1,11 @@
 """Commands for meters: register them, look them up."""
 
 import csv
+import io
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
 from zoneinfo import ZoneInfo
@@ -20,7 +21,7 @@ from headend.cli.options import (
     LimitOption,
     MeterArgument,
     StoreOption,
-    checked_meter,
+    checked_id,
     read_config,
     unknown_meter,
 )
@@ -40,6 +41,11 @@ from headend.wire.limits import MAX_INTEGER
 
 IMPORT_CHUNK: Final = 5_000
 """Meters registered in one commit."""
+
+FIRST_DAY: Final = date(2000, 1, 1).toordinal()
+MAX_DAYS_AHEAD: Final = 366
+
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,16}")
 
 CSV_COLUMNS: Final = ("meter", "region", "gateway", "register_wh", "installed")
 
@@ -62,7 +68,7 @@ def meter_add(
     settings = read_config(config, store, clock)
     row = dict(zip(CSV_COLUMNS, (meter, region, gateway, str(register_wh), installed or ""), strict=True))
     registration = _registration(row, _today(settings))
-    with bootstrap.store(settings) as opened, opened.transaction() as uow:
+    with bootstrap.store(settings, create=True) as opened, opened.transaction() as uow:
         (outcome,) = register_meters([registration], uow)
     if json:
         print_json({"meter": meter, "outcome": outcome})
@@ -88,9 +94,8 @@ def meter_import(
     today = _today(settings)
     counts = dict.fromkeys(RegisterOutcome, 0)
     differing: list[str] = []
-    with bootstrap.store(settings) as opened, opened_file(file) as lines:
-        rows = _csv_rows(lines, file, today)
-        while chunk := list(islice(rows, IMPORT_CHUNK)):
+    with bootstrap.store(settings, create=True) as opened, opened_file(file) as lines:
+        for chunk in _chunks(_csv_rows(lines, file, today)):
             with opened.transaction() as uow:
                 outcomes = register_meters(chunk, uow)
             for registration, outcome in zip(chunk, outcomes, strict=True):
@@ -188,7 +193,7 @@ def find_meter(meter: str, config: Config) -> MeterRow:
         HeadendError: it is not registered.
     """
     with bootstrap.store(config) as opened, opened.view() as uow:
-        row = uow.meter_row(checked_meter(meter))
+        row = uow.meter_row(checked_id(meter))
     if row is None:
         raise unknown_meter(meter)
     return row
@@ -213,9 +218,9 @@ def _today(config: Config) -> int:
 def opened_file(file: Path) -> IO[str]:
     """A text file for reading; `-` is standard input."""
     if str(file) == "-":
-        return sys.stdin
+        return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="backslashreplace")
     try:
-        return file.open(encoding="utf-8", newline="")
+        return file.open(encoding="utf-8-sig", errors="backslashreplace", newline="")
     except OSError as error:
         raise HeadendError(f"{file}: {error.strerror}") from error
 
@@ -234,14 +239,35 @@ def _csv_rows(lines: Iterable[str], file: Path, today: int) -> Iterator[Registra
         raise HeadendError(f"{file}, line {reader.line_num}: {error}") from error
 
 
+def _chunks(rows: Iterator[Registration]) -> Iterator[list[Registration]]:
+    """Rows in lots of one commit each; where the rows end in an error, the good ones before it come first."""
+    chunk: list[Registration] = []
+    try:
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == IMPORT_CHUNK:
+                yield chunk
+                chunk = []
+    except HeadendError:
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk
+
+
 def _registration(row: dict[str, str], today: int) -> Registration:
-    gateway = GatewayId(checked_meter(row["region"] or ""), checked_meter(row["gateway"] or ""))
-    register = row["register_wh"] or "0"
-    if not register.isascii() or not register.isdigit() or int(register) > MAX_INTEGER:
+    gateway = GatewayId(checked_id(row["region"] or "", "region"), checked_id(row["gateway"] or "", "gateway"))
+    register = row["register_wh"] or ""
+    if not _WHOLE_NUMBER.fullmatch(register) or int(register) > MAX_INTEGER:
         raise HeadendError(f"register_wh {register[:40]!r} is not a whole number of Wh up to {MAX_INTEGER}")
     installed = row.get("installed")
     try:
         day = date.fromisoformat(installed).toordinal() if installed else today
-    except ValueError as error:
-        raise HeadendError(f"installed {installed!r} is not a date such as 2024-10-30") from error
-    return Registration(checked_meter(row["meter"] or ""), gateway, int(register), day)
+    except ValueError:
+        day = 0
+    if not FIRST_DAY <= day <= today + MAX_DAYS_AHEAD or (installed and len(installed) != len("2024-10-30")):
+        raise HeadendError(
+            f"installed {installed!r:.40} is not a date such as 2024-10-30, from 2000 to a year ahead"
+        )
+    return Registration(checked_id(row["meter"] or ""), gateway, int(register), day)

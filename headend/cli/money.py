@@ -10,13 +10,14 @@ from headend import bootstrap
 from headend.cli.meters import balance_of, find_meter, opened_file
 from headend.cli.options import (
     PAGE,
+    AfterOption,
     ClockOption,
     ConfigOption,
     JsonOption,
     LimitOption,
     MeterArgument,
     StoreOption,
-    checked_meter,
+    checked_id,
     checked_reference,
     read_config,
     unknown_meter,
@@ -63,15 +64,19 @@ def recharge(
         recorded = record_recharge(request, uow, bootstrap.clock(settings).now_s())
     if json:
         print_json(_recorded_json(recorded))
-    elif recorded.transfer is not None:
+    elif recorded.outcome in (RecordOutcome.RECORDED, RecordOutcome.EXISTS):
         print(f"{recorded.outcome}: Rs {format_rupees(request.amount_micros)} for {meter}, reference {reference}")
     if recorded.outcome is RecordOutcome.UNKNOWN_METER:
         raise unknown_meter(request.meter)
     if recorded.outcome is RecordOutcome.TOTAL_TOO_LARGE:
         raise HeadendError(f"meter {meter} cannot be credited more in all; nothing was changed")
     if recorded.outcome is RecordOutcome.EXISTS_DIFFERENT:
+        assert recorded.transfer is not None
         raise HeadendError(
-            f"reference {reference} stands for another recharge; nothing was changed", ExitStatus.EXISTS_DIFFERENT
+            f"EXISTS_DIFFERENT: reference {reference} stands for another recharge (transfer"
+            f" {recorded.transfer.transfer_id}, Rs {format_rupees(recorded.transfer.amount_micros)});"
+            " nothing was changed",
+            ExitStatus.EXISTS_DIFFERENT,
         )
 
 
@@ -105,7 +110,7 @@ def _recharge_request(meter: str, rupees: str, reference: str) -> Recharge:
         amount_micros = parse_rupees(rupees)
     except ValueError as error:
         raise HeadendError(str(error)) from error
-    return Recharge(checked_meter(meter), amount_micros, checked_reference(reference))
+    return Recharge(checked_id(meter), amount_micros, checked_reference(reference))
 
 
 def _recorded_json(recorded: Recorded) -> dict[str, Any]:
@@ -154,7 +159,7 @@ def show_balance(
 
 def statement(
     meter: MeterArgument,
-    after: Annotated[int, typer.Option(help="Begin after this transfer.")] = 0,
+    after: AfterOption = 0,
     limit: LimitOption = PAGE,
     config: ConfigOption = None,
     store: StoreOption = None,

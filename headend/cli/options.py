@@ -25,6 +25,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For machines: JSON on 
 MeterArgument = Annotated[str, typer.Argument(metavar="METER", help="A meter's id.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Most rows to show.")]
 
+AfterOption = Annotated[int, typer.Option("--after", min=0, max=2**63 - 1, help="Begin after this number.")]
+
+MAX_REASON_CHARS: Final = 200
+
 PAGE: Final = 1_000
 
 _REFERENCE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -35,14 +39,25 @@ def read_config(config: Path | None, store: Path | None, clock: str | None) -> C
     return load_config(config, store=store, clock=clock)
 
 
-def checked_meter(text: str) -> str:
-    """A meter id as it may stand in a message.
+def checked_id(text: str, what: str = "meter") -> str:
+    """The id of a meter, gateway or region as it may stand in a message.
 
     Raises:
         HeadendError: it can be none.
     """
     if not is_id(text):
-        raise HeadendError(f"{text[:40]!r} is not a meter id (letters, digits, dashes; at most 32)")
+        raise HeadendError(f"{text[:40]!r} is not a {what} id (letters, digits, dashes; at most 32)")
+    return text
+
+
+def checked_reason(text: str) -> str:
+    """A reason that is kept.
+
+    Raises:
+        HeadendError: it is empty, too long, or not plain text.
+    """
+    if not text.strip() or len(text) > MAX_REASON_CHARS or not text.isprintable():
+        raise HeadendError(f"--reason must say why, in 1 to {MAX_REASON_CHARS} printable characters")
     return text
 
 

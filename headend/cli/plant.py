@@ -88,6 +88,8 @@ def _step_until(stopping: threading.Event, headend: Headend, poll_s: float) -> N
                 log.info("the store can be written again")
                 said = None
         except StoreError as error:
+            if not error.transient:
+                raise
             # Nothing was acknowledged, so nothing is lost: the gateways and we keep what is not written yet.
             if str(error) != said:
                 log.error("%s (trying again)", error)
@@ -158,6 +160,8 @@ def audit(
             if len(check.violations) > SHOWN_VIOLATIONS:
                 print(f"     and {len(check.violations) - SHOWN_VIOLATIONS:,} more (--json has all)")
         print(f"audit: {f'{len(failed)} checks violated' if failed else 'all is well'}")
+        if failed and all(check.check_id.startswith("E") for check in failed):
+            print("Only what holds after convergence: is something still on its way? --in-flight leaves that out.")
     if failed:
         raise typer.Exit(ExitStatus.CHECK_FAILED)
 
@@ -196,6 +200,40 @@ def outages(
     )
 
 
+def dead_letters(
+    limit: LimitOption = 50,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List messages that could not be used, or not all of them; the store keeps their bytes. Newest first."""
+    settings = read_config(config, store, clock)
+    with bootstrap.store(settings) as opened, opened.view() as uow:
+        rows = uow.dead_letters(limit)
+    if json:
+        print_json([as_json(row) for row in rows])
+        return
+    zone = ZoneInfo(settings.zone)
+    print_table(
+        "dead letters",
+        ("#", "topic", "bytes", "code", "detail", "first", "last", "count"),
+        (
+            (
+                row.dead_letter_id,
+                row.topic,
+                row.payload_bytes,
+                row.code,
+                row.detail,
+                local_text(row.first_at_s, zone),
+                local_text(row.last_at_s, zone),
+                row.count,
+            )
+            for row in rows
+        ),
+    )
+
+
 def doctor(
     broker: BrokerOption = None,
     config: ConfigOption = None,
@@ -224,6 +262,8 @@ def _look_at_sqlite() -> list[tuple[str, bool, str]]:
 
 def _look_at_store(config: Config) -> list[tuple[str, bool, str]]:
     findings = []
+    if not config.store.exists():
+        return [("store", True, f"{config.store} is not there yet; `headend meter add` makes it")]
     try:
         with bootstrap.store(config) as opened, opened.transaction() as uow:
             findings.append(("store", True, f"{config.store}: {uow.meter_count():,} meters, writable"))

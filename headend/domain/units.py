@@ -30,9 +30,9 @@ def parse_rupees(text: str) -> int:
     paise = (match["paise"] or "").ljust(2, "0")
     amount_micros = int(match["rupees"]) * MICROS_PER_RUPEE + int(paise) * MICROS_PER_PAISA
     if amount_micros == 0:
-        raise ValueError("the amount must be above 0")
+        raise ValueError(f"the amount {text} must be above 0")
     if amount_micros > MAX_AMOUNT_MICROS:
-        raise ValueError(f"the amount must be at most {format_rupees(MAX_AMOUNT_MICROS)} rupees")
+        raise ValueError(f"the amount {text} must be at most {format_rupees(MAX_AMOUNT_MICROS)} rupees")
     return amount_micros
 
 

@@ -90,6 +90,16 @@ def _take_credit_answers(answers: Sequence[tuple[int, CreditAnswer]], intake: In
             newest[meter_key] = answer
     ours = intake.uow.headend_views(newest)
     totals = _our_totals([(key, answer.seq) for key, answer in newest.items()], intake)
+    # The meter agrees with our ledger on its counter: whatever was wrong with an earlier answer is over.
+    agreed = [
+        (key, kind)
+        for key, answer in newest.items()
+        if answer.refusal is None
+        and totals.get(key) == answer.credit_total_micros
+        and ours[key].applied_credit_seq <= answer.seq <= ours[key].credit_seq
+        for kind in (ExceptionKind.CREDIT_AHEAD, ExceptionKind.CREDIT_TOTAL_DIFFERS)
+    ]
+    intake.uow.resolve_exceptions(agreed, "headend", "a later answer agrees with the ledger", intake.now_s)
     _act(
         [
             (key, answer.at_s, answer.credit_total_micros, finding)
@@ -109,11 +119,11 @@ def _take_relay_answers(answers: Sequence[tuple[int, RelayAnswer]], intake: Inta
         if answer.version > ours[meter_key].relay_version:
             detail = f"the meter answers relay version {answer.version}, which we never issued"
             intake.uow.add_exception(ExceptionKind.RELAY_AHEAD, meter_key, detail, intake.now_s)
+        elif answer.refusal == UNKNOWN_METER:
+            _list_as_not_found(meter_key, f"relay version {answer.version}", intake)
         elif answer.refusal is None:
-            applied.append((meter_key, answer.version, answer.at_s))
+            applied.append((meter_key, answer.version, intake.believed(answer.at_s)))
         else:
-            if answer.refusal == UNKNOWN_METER:
-                _list_as_not_found(meter_key, f"relay version {answer.version}", intake)
             refused.append((meter_key, answer.version, answer.refusal))
     intake.uow.apply_relays(applied)
     intake.uow.reject_relays(refused)
@@ -135,9 +145,9 @@ def _act(findings: Iterable[Found], intake: Intake) -> None:
     for meter_key, at_s, credit_total_micros, finding in findings:
         match finding:
             case CreditApplied(seq):
-                credits.append((meter_key, seq, at_s, credit_total_micros))
+                credits.append((meter_key, seq, intake.believed(at_s), credit_total_micros))
             case RelayApplied(version):
-                relays.append((meter_key, version, at_s))
+                relays.append((meter_key, version, intake.believed(at_s)))
             case Exceptional(kind, detail):
                 intake.uow.add_exception(kind, meter_key, detail, intake.now_s)
     intake.uow.apply_credits(credits)

@@ -41,6 +41,7 @@ STORE_CHECKS: Final = (
     ("I6", "each day is settled once, in order, by its snapshot", "energy_charged_once", False),
     ("I9", "what was answered was sent, what was sent was committed", "sent_was_committed", False),
     ("I11", "credit sequences have no gap", "sequences_have_no_gap", False),
+    ("I16", "no relay reported open without an order", "relay_open_by_order", False),
     ("I12", "APPLIED only on the meter's own answer", "applied_by_the_meter", False),
 )
 """(id, title, named check of the store, holds only after convergence)."""

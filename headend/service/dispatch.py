@@ -32,11 +32,16 @@ class _Flight:
 
 @dataclass(slots=True)
 class _Gateway:
-    """What is to be sent to one gateway, in order of arrival, and what waits for its answers."""
+    """What is to be sent to one gateway, and what waits for its answers.
+
+    `waiting` is in order of arrival. `late` was not answered in time: it comes after all that was never tried, so
+    that meters which do not answer hold up no others, not even a relay position behind many credits.
+    """
 
     waiting: dict[DeliveryKind, dict[Lane, None]] = field(
         default_factory=lambda: {kind: {} for kind in DeliveryKind}
     )
+    late: dict[Lane, None] = field(default_factory=dict)
     in_flight: dict[Lane, _Flight] = field(default_factory=dict)
 
 
@@ -52,6 +57,7 @@ class Dispatch:
         self._gateways: dict[int, _Gateway] = {}
         self._ready: dict[int, None] = {}
         self._deadlines: deque[tuple[float, Lane]] = deque()
+        self._held: set[Lane] = set()
         self._newest_delivery = 0
 
     def start(self, uow: UnitOfWork) -> None:
@@ -70,6 +76,13 @@ class Dispatch:
         """Take up deliveries that were committed since the last call, by whatever process."""
         self._newest_delivery, lanes = uow.open_lanes_after(self._newest_delivery)
         self._wait(lanes)
+        # A person may have resolved what held them.
+        held, self._held = self._held, set()
+        self._wait(held)
+
+    def is_online(self, gateway_key: int) -> bool:
+        """Whether a gateway has contact."""
+        return gateway_key in self._online
 
     def gateway_online(self, gateway_key: int) -> None:
         """A gateway has contact: what waits for it may go."""
@@ -101,12 +114,12 @@ class Dispatch:
         counter would be asked as fast as it answers. Then the time-out decides.
         """
         answered = set(lanes)
-        oldest = uow.oldest_open({lane.meter_key for lane in answered})
+        numbers = uow.open_numbers({lane.meter_key for lane in answered})
         for lane in answered:
             in_flight = self._gateway(lane.gateway_key).in_flight
-            if lane in in_flight and oldest.get(lane, in_flight[lane].seq + 1) > in_flight[lane].seq:
+            if lane in in_flight and not _still_asked(lane, in_flight[lane].seq, numbers):
                 del in_flight[lane]
-        self._wait(lane for lane in answered if lane in oldest)
+        self._wait(lane for lane in answered if lane in numbers)
         for gateway_key in {lane.gateway_key for lane in answered}:
             self._look_at(gateway_key)
 
@@ -129,6 +142,7 @@ class Dispatch:
             self._gateway(lane.gateway_key).in_flight[lane] = _Flight(delivery.seq, deadline_s)
             self._deadlines.append((deadline_s, lane))
             commands.append(self._command(lane, delivery, uow))
+        self._held |= {lane for lane in lanes if lane not in self._gateway(lane.gateway_key).in_flight}
         for gateway_key in {lane.gateway_key for lane in lanes}:
             self._look_at(gateway_key)
         return commands
@@ -148,7 +162,7 @@ class Dispatch:
         """Note whether something may go to this gateway now: contact, something waiting, room in its window."""
         gateway = self._gateway(gateway_key)
         room = len(gateway.in_flight) < self._window
-        if gateway_key in self._online and room and any(gateway.waiting.values()):
+        if gateway_key in self._online and room and (gateway.late or any(gateway.waiting.values())):
             self._ready[gateway_key] = None
         else:
             self._ready.pop(gateway_key, None)
@@ -157,7 +171,7 @@ class Dispatch:
         gateway_keys = set()
         for lane in lanes:
             gateway = self._gateway(lane.gateway_key)
-            if lane not in gateway.in_flight:
+            if lane not in gateway.in_flight and lane not in gateway.late:
                 gateway.waiting[lane.kind][lane] = None
                 gateway_keys.add(lane.gateway_key)
         for gateway_key in gateway_keys:
@@ -180,7 +194,12 @@ class Dispatch:
             if flight is not None and flight.deadline_s == deadline_s:
                 late.append(lane)
         # A lane that was answered and sent anew within one instant has two equal deadlines.
-        self._give_up(list(dict.fromkeys(late)), uow)
+        late = list(dict.fromkeys(late))
+        for lane in late:
+            self._gateway(lane.gateway_key).late[lane] = None
+        self._give_up(late, uow)
+        for lane in late:
+            self._look_at(lane.gateway_key)
 
     def _choose(self) -> list[Lane]:
         """Lanes to send now: as far as each gateway's window reaches, credits before relay positions."""
@@ -190,7 +209,7 @@ class Dispatch:
             del self._ready[gateway_key]
             gateway = self._gateway(gateway_key)
             room = min(self._window - len(gateway.in_flight), STEP_LIMIT - len(lanes))
-            for waiting in gateway.waiting.values():
+            for waiting in (*gateway.waiting.values(), gateway.late):
                 taken = list(islice(waiting, room))
                 for lane in taken:
                     del waiting[lane]
@@ -209,3 +228,11 @@ class Dispatch:
             relay=delivery.relay,
             expires_at_s=delivery.expires_at_s,
         )
+
+
+def _still_asked(lane: Lane, seq: int, numbers: dict[Lane, tuple[int, int]]) -> bool:
+    """Whether what a command asked for is still open: a credit up to `seq`, a relay position of just `seq`."""
+    if lane not in numbers:
+        return False
+    oldest, newest = numbers[lane]
+    return oldest <= seq if lane.kind is DeliveryKind.CREDIT else newest == seq

@@ -11,6 +11,9 @@ from headend.service.traffic import Arrival, ReceiptOut
 UNKNOWN_METER: Final = "UNKNOWN_METER"
 OTHER_GATEWAY: Final = "OTHER_GATEWAY"
 
+CLOCK_TOLERANCE_S: Final = 300
+"""How far a meter's clock may be ahead of ours before its times are not believed."""
+
 
 class Intake:
     """Shared by the takers of one step. Read it after the commit."""
@@ -29,6 +32,10 @@ class Intake:
         self.rows = 0
         self.snapshots = 0
         self.dead_letters = 0
+
+    def believed(self, at_s: int) -> int:
+        """A meter's time, or ours where its clock is too far ahead: nothing may look fresh for years."""
+        return at_s if at_s <= self.now_s + CLOCK_TOLERANCE_S else self.now_s
 
     def keep_letter(self, arrival: Arrival, code: str, detail: str) -> None:
         """Keep a message's bytes because not all of it could be used."""

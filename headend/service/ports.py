@@ -107,6 +107,9 @@ class UnitOfWork(Protocol):
     def add_exception(self, kind: ExceptionKind, meter_key: int, detail: str, now_s: int) -> None:
         """Note what a person must look at; while it is open, again only counts."""
 
+    def resolve_exceptions(self, kinds: Sequence[tuple[int, str]], actor: str, note: str, now_s: int) -> int:
+        """Close the open exceptions of these (meter_key, kind); how many there were."""
+
     def exceptions(self, meter: str | None, limit: int) -> list[ExceptionRow]:
         """Open exceptions, oldest first."""
 
@@ -138,8 +141,8 @@ class UnitOfWork(Protocol):
     def issue_credit(self, account: MeterAccount, transfer: Transfer) -> int:
         """Raise a meter's credit counter by a recharge and queue its delivery; the credit number."""
 
-    def unsettled_days(self, max_day_wh: int, limit: int) -> list[UnsettledDay]:
-        """Billing days that can be settled now, at most one a meter."""
+    def unsettled_days(self, max_day_wh: int, today: int, limit: int) -> list[UnsettledDay]:
+        """Billing days before today that can be settled now, at most one a meter."""
 
     def impossible_days(self, max_day_wh: int) -> list[UnsettledDay]:
         """Next days that no home can have had: less than nothing drawn, or more than `max_day_wh`."""
@@ -171,8 +174,8 @@ class UnitOfWork(Protocol):
     def open_lanes_of_gateway(self, gateway_key: int) -> list[Lane]:
         """One gateway's lanes with open deliveries."""
 
-    def oldest_open(self, meter_keys: Iterable[int]) -> dict[Lane, int]:
-        """These meters' lanes with open deliveries, and the number of the oldest in each."""
+    def open_numbers(self, meter_keys: Iterable[int]) -> dict[Lane, tuple[int, int]]:
+        """These meters' lanes with open deliveries, and the oldest and newest number in each."""
 
     def newest_open(self, lanes: Sequence[Lane]) -> list[OpenDelivery]:
         """The newest open delivery of each lane, except where an exception holds the lane."""
@@ -187,7 +190,7 @@ class UnitOfWork(Protocol):
         """(meter_key, version, at_s): the meter carried out this version; older open ones are superseded."""
 
     def reject_relays(self, rows: Sequence[tuple[int, int, str]]) -> None:
-        """(meter_key, version, reason): the meter refused this version."""
+        """(meter_key, version, reason): the meter refused this version. Older orders to open end with it."""
 
     def queue(self, meter: str | None, after: int, limit: int) -> list[QueueRow]:
         """A page of open deliveries, or of all deliveries of one meter."""

@@ -5,17 +5,20 @@ register, or lower, are they looked at singly, to tell an old or repeated readin
 went back (kept, and listed for a person).
 """
 
+from bisect import bisect
+from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from headend.domain.calendar import closed_day
 from headend.domain.reconcile import ExceptionKind
-from headend.service.intake import Intake
+from headend.service.intake import CLOCK_TOLERANCE_S, Intake
 from headend.service.traffic import Arrival, ReadingFrame, ReceiptOut, Verdict
 
 NOT_MIDNIGHT: Final = "NOT_MIDNIGHT"
 
-Refused = list[tuple[str, str]]
+Refused = dict[tuple[str, str], None]
+"""(meter, code) of refused rows, each once, in order."""
 
 Row = tuple[int, int, int, int, int]
 """(meter key, seq, at_s, register_wh, relay_open as 0 or 1)"""
@@ -40,17 +43,18 @@ class ReadingBatch:
 
     def add(self, arrival: Arrival, frame: ReadingFrame, gateway_key: int) -> None:
         """Take a frame of a known gateway; rows that cannot be used are kept with its bytes."""
-        refused: Refused = []
+        refused: Refused = {}
         known, strangers = self._intake.keys_of(gateway_key, frame.meters)
         if strangers:
-            refused += strangers.items()
+            refused |= dict.fromkeys(strangers.items())
             frame = _select(frame, [row for row, key in enumerate(known) if key is not None])
         keys = [key for key in known if key is not None] if strangers else known
         if frame.snapshot:
             midnights = {at_s: closed_day(at_s, self._zone) for at_s in set(frame.at_s)}
             if None in midnights.values():
                 rows = [row for row, at_s in enumerate(frame.at_s) if midnights[at_s] is not None]
-                refused += [(frame.meters[row], NOT_MIDNIGHT) for row in set(range(len(keys))) - set(rows)]
+                others = set(range(len(keys))) - set(rows)
+                refused |= dict.fromkeys((frame.meters[row], NOT_MIDNIGHT) for row in sorted(others))
                 frame, keys = _select(frame, rows), [keys[row] for row in rows]
             days = [midnights[at_s] for at_s in frame.at_s]
             first = len(self._meter_keys)
@@ -74,7 +78,7 @@ class ReadingBatch:
             zip(
                 self._meter_keys,
                 self._seqs,
-                self._at_s,
+                self._believed_times(),
                 self._registers_wh,
                 self._relays_open,
                 strict=True,
@@ -96,8 +100,8 @@ class ReadingBatch:
     def _advance_one_by_one(self, rows: list[Row]) -> set[int]:
         """Take what can be taken where not every row can; returns the rows whose register went back.
 
-        A newer number with a lower register went back, and so did an older number with a higher one. All other
-        rows that are not taken are old or repeated, and harmless.
+        A newer number with a lower register went back, and so did an older number with a higher one, or the same
+        number with another. All other rows that are not taken are old or repeated, and harmless.
         """
         held = self._intake.uow.register_states(set(self._meter_keys))
         newest: dict[int, Row] = {}
@@ -105,7 +109,11 @@ class ReadingBatch:
         for number, row in enumerate(rows):
             meter_key, seq, _, register_wh, _ = row
             held_seq, held_wh = held[meter_key]
-            if (seq > held_seq and register_wh < held_wh) or (seq < held_seq and register_wh > held_wh):
+            if (
+                (seq > held_seq and register_wh < held_wh)
+                or (seq < held_seq and register_wh > held_wh)
+                or (seq == held_seq and register_wh != held_wh)
+            ):
                 detail = f"reading {seq}: {register_wh} Wh; reading {held_seq}: {held_wh} Wh"
                 self._refuse(number, ExceptionKind.REGISTER_WENT_BACK, detail)
                 went_back.add(number)
@@ -116,25 +124,41 @@ class ReadingBatch:
         assert all_taken, "what is newer and not lower is always taken"
         return went_back
 
+    def _believed_times(self) -> list[int]:
+        """The readings' times as far as they are believed; meters whose clock is far ahead are listed."""
+        now_s = self._intake.now_s
+        if not self._at_s or max(self._at_s) <= now_s + CLOCK_TOLERANCE_S:
+            return self._at_s
+        for row, at_s in enumerate(self._at_s):
+            if at_s > now_s + CLOCK_TOLERANCE_S:
+                detail = f"a reading at {at_s} s came at {now_s} s: the meter's clock is ahead"
+                self._intake.uow.add_exception(ExceptionKind.CLOCK_AHEAD, self._meter_keys[row], detail, now_s)
+        return [self._intake.believed(at_s) for at_s in self._at_s]
+
     def _write_snapshots(self, went_back: set[int]) -> None:
         kept = [
-            snapshot
+            (row, snapshot)
             for row, snapshot in zip(self._snapshot_rows, self._snapshots, strict=True)
             if row not in went_back
         ]
-        for meter_key, day, held_wh in self._intake.uow.add_snapshots(kept):
-            for row, (key, other_day, register_wh) in zip(self._snapshot_rows, self._snapshots, strict=True):
-                if (key, other_day) == (meter_key, day) and register_wh != held_wh:
-                    detail = f"day {day} closed at {held_wh} Wh before, now {register_wh} Wh came"
+        differing = self._intake.uow.add_snapshots([snapshot for _, snapshot in kept])
+        if differing:
+            held = {(meter_key, day): held_wh for meter_key, day, held_wh in differing}
+            for row, (meter_key, day, register_wh) in kept:
+                held_wh = held.get((meter_key, day), register_wh)
+                if held_wh != register_wh:
+                    detail = f"{date.fromordinal(day)} closed at {held_wh} Wh before, now {register_wh} Wh came"
                     self._refuse(row, ExceptionKind.SNAPSHOT_DIFFERS, detail)
 
     def _refuse(self, row: int, kind: ExceptionKind, detail: str) -> None:
         """List the meter for a person, and name the row in the receipt of the frame that it came with."""
         self._intake.uow.add_exception(kind, self._meter_keys[row], detail, self._intake.now_s)
-        first, frame, refused = next(entry for entry in reversed(self._frames) if entry[0] <= row)
-        entry = (frame.meters[row - first], str(kind))
-        if entry not in refused:
-            refused.append(entry)
+        first, frame, refused = self._frames[bisect(self._frames, row, key=_first_row) - 1]
+        refused[frame.meters[row - first], str(kind)] = None
+
+
+def _first_row(entry: tuple[int, ReadingFrame, Refused]) -> int:
+    return entry[0]
 
 
 def _select(frame: ReadingFrame, rows: list[int]) -> ReadingFrame:

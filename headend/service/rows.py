@@ -98,7 +98,10 @@ class StatementRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One delivery with a recharge's four facts: accepted, posted, sent, applied."""
+    """One delivery with a recharge's four facts: accepted, posted, sent, applied.
+
+    `held_by` is the exception that a person has to resolve before it is sent.
+    """
 
     delivery_id: int
     meter: str
@@ -115,6 +118,7 @@ class QueueRow:
     sent_at_s: int | None
     attempts: int
     applied_at_s: int | None
+    held_by: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from headend.domain.calendar import day_of
 from headend.service.directory import Directory
 from headend.service.dispatch import Dispatch
 from headend.service.ingest import ingest
@@ -22,11 +23,15 @@ from headend.service.traffic import Arrival, HelloWanted, LinkChanged, Outgoing,
 RECEIVE_LIMIT: Final = 500
 """Most messages of one step: one commit."""
 
+HELLO_FOLLOWS_S: Final = 1.0
+"""Wall seconds within which a gateway that came online says hello by itself."""
+
 SETTLE_LIMIT: Final = 5_000
 """Most billing days of one step."""
 
-HELLO_REQUEST_LIMIT: Final = 200
-"""Most requests for a hello of one step, so that not everyone answers at once."""
+HELLO_REQUESTS: Final = 100
+HELLO_REQUEST_PAUSE_S: Final = 0.1
+"""So many requests for a hello at a time, with so long a pause (wall seconds): not everyone answers at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,10 @@ class Headend:
         self._news = True
         self._unwritten: list[Arrival] = []
         self._next_beat_s = 0.0
-        self._hellos_wanted: list[int] = []
+        self._hellos_wanted: dict[int, None] = {}
+        self._hellos_asked: list[int] = []
+        self._next_hello_s = 0.0
+        self._settled_until = 0
         self.counts: Counter[str] = Counter()
         """Since the start: readings, commands, days settled and so on, for progress and metrics."""
 
@@ -70,7 +78,9 @@ class Headend:
             StoreError: nothing was done or said; step again later.
         """
         busy = self._has_work()
-        arrivals = self._unwritten or self._link.receive(RECEIVE_LIMIT, 0.0 if busy else timeout_s)
+        # With messages in hand that could not be written, only the link is kept alive.
+        received = self._link.receive(0 if self._unwritten else RECEIVE_LIMIT, 0.0 if busy else timeout_s)
+        arrivals = self._unwritten or received
         if not arrivals and not busy:
             return False
         try:
@@ -86,6 +96,7 @@ class Headend:
         self._unwritten = []
         self._started = True
         self._doubtful = False
+        self._hellos_asked = []
         self._link.settle(arrivals)
         self._link.send(outgoing, now_s)
         return True
@@ -107,7 +118,7 @@ class Headend:
         return (
             self._doubtful
             or self._unsettled
-            or bool(self._hellos_wanted)
+            or (bool(self._hellos_wanted) and monotonic_s >= self._next_hello_s)
             or monotonic_s >= self._next_beat_s
             or self._dispatch.has_work(monotonic_s)
             or self._store_changed()
@@ -137,10 +148,12 @@ class Headend:
                 messages.append(arrival)
         outgoing += self._take_messages(messages, uow, now_s)
         outgoing += self._dispatch.step(uow, now_s, monotonic_s)
-        outgoing += self._want_hellos(uow)
-        if self._unsettled:
-            settled = settle_days(self._settings.billing, uow, now_s, SETTLE_LIMIT)
+        outgoing += self._want_hellos(uow, monotonic_s)
+        today = day_of(now_s, self._settings.zone)
+        if self._unsettled or today > self._settled_until:
+            settled = settle_days(self._settings.billing, uow, today, now_s, SETTLE_LIMIT)
             self._unsettled = settled > 0
+            self._settled_until = today
             self.counts["days settled"] += settled
         if monotonic_s >= self._next_beat_s:
             self._journal.beat(uow, now_s)
@@ -172,7 +185,9 @@ class Headend:
         self._dispatch.start(uow)
         self._journal.resume(uow)
         self._unsettled = True
-        self._hellos_wanted = list(self._directory.gateway_ids)
+        self._hellos_wanted = dict.fromkeys(self._hellos_asked) | self._hellos_wanted
+        if not self._started:
+            self._hellos_wanted = dict.fromkeys(self._directory.gateway_ids)
 
     def _take_event(self, event: LinkChanged | StatusChanged, uow: UnitOfWork, now_s: int) -> None:
         """The link's and the gateways' comings and goings."""
@@ -182,16 +197,31 @@ class Headend:
                 if up:
                     # Gateways cannot see that we were away: ask all for their counters.
                     self._directory.load_gateways(uow)
-                    self._hellos_wanted = list(self._directory.gateway_ids)
+                    self._hellos_wanted = dict.fromkeys(self._directory.gateway_ids)
                 else:
                     self._dispatch.all_offline(uow)
-            case StatusChanged(gateway, online=False):
+            case StatusChanged(gateway, online):
                 gateway_key = self._directory.gateway_key(gateway, uow)
-                if gateway_key is not None:
+                if gateway_key is None:
+                    return
+                if online:
+                    # Its hello follows, unless a late will of its session before came between the two.
+                    self._hellos_wanted[gateway_key] = None
+                    self._next_hello_s = self._clock.monotonic_s() + HELLO_FOLLOWS_S
+                else:
                     self._dispatch.gateway_offline(gateway_key, uow)
                     self._journal.gateway_left(gateway_key, uow, now_s)
 
-    def _want_hellos(self, uow: UnitOfWork) -> list[HelloWanted]:
-        asked = self._hellos_wanted[:HELLO_REQUEST_LIMIT]
-        del self._hellos_wanted[:HELLO_REQUEST_LIMIT]
+    def _want_hellos(self, uow: UnitOfWork, monotonic_s: float) -> list[HelloWanted]:
+        """The next requests for a hello: to gateways that have given no sign of life yet."""
+        if not self._hellos_wanted or monotonic_s < self._next_hello_s:
+            return []
+        asked: list[int] = []
+        while self._hellos_wanted and len(asked) < HELLO_REQUESTS:
+            gateway_key = next(iter(self._hellos_wanted))
+            del self._hellos_wanted[gateway_key]
+            if not self._dispatch.is_online(gateway_key):
+                asked.append(gateway_key)
+        self._hellos_asked = asked
+        self._next_hello_s = monotonic_s + HELLO_REQUEST_PAUSE_S
         return [HelloWanted(self._directory.gateway_id(key, uow)) for key in asked]

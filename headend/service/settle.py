@@ -18,9 +18,12 @@ class Billing:
     max_day_wh: int
 
 
-def settle_days(billing: Billing, uow: UnitOfWork, now_s: int, limit: int) -> int:
-    """Charge up to `limit` billing days, at most one a meter; how many there were (0: nothing left)."""
-    days = uow.unsettled_days(billing.max_day_wh, limit)
+def settle_days(billing: Billing, uow: UnitOfWork, today: int, now_s: int, limit: int) -> int:
+    """Charge up to `limit` billing days before `today`, at most one a meter; how many there were (0: none left).
+
+    A snapshot that a meter sent ahead of its day waits until the day is over by our own clock.
+    """
+    days = uow.unsettled_days(billing.max_day_wh, today, limit)
     if not days:
         for day in uow.impossible_days(billing.max_day_wh):
             _list_for_a_person(day, uow, now_s)

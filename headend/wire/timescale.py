@@ -8,7 +8,11 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
+
+MAX_SPEED: Final = 1_000_000
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2200
 
 _SPEC = re.compile(r"(?P<start>[^@]+)@(?P<epoch>\d+(\.\d+)?)x(?P<speed>\d+(\.\d+)?)")
 
@@ -37,8 +41,10 @@ class TimeScale:
         if start.tzinfo is None:
             raise ValueError(f"{match['start']!r} names no time zone (add Z or +05:30)")
         speed = float(match["speed"])
-        if speed <= 0:
-            raise ValueError("the speed must be above 0")
+        if not 0 < speed <= MAX_SPEED:
+            raise ValueError(f"the speed must be above 0 and at most {MAX_SPEED:,}")
+        if not FIRST_YEAR <= start.year <= LAST_YEAR:
+            raise ValueError(f"the start must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
         return cls(int(start.timestamp()), float(match["epoch"]), speed)
 
     def virtual_s(self, wall_s: float) -> int:

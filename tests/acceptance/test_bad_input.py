@@ -95,7 +95,6 @@ def test_a_negative_amount_is_refused(counter: Site, words: list[str]) -> None:
     assert "-5" in done.complaint
 
 
-@pytest.mark.xfail(strict=True, reason="a bare -5 is taken for an option: 'No such option: -5'")
 def test_a_negative_amount_is_called_an_amount(counter: Site) -> None:
     assert "amount" in counter.headend("recharge", "M1", "-5", "--reference", "NEW").complaint
 
@@ -132,25 +131,20 @@ def test_an_unknown_word_for_a_relay_position_is_refused(counter: Site) -> None:
     assert "--reason" in blank.complaint
 
 
-@pytest.mark.xfail(strict=True, reason="--after beyond 64 bits ends in OverflowError with a traceback")
 @pytest.mark.parametrize("words", [["queue"], ["statement", "M1"]], ids=lambda words: words[0])
 def test_a_huge_page_start_is_no_traceback(counter: Site, words: list[str]) -> None:
     assert counter.headend(*words, "--after", "9" * 20).status in (0, 2)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="--reason goes into the store unchecked: UnicodeEncodeError with a traceback"
-)
 def test_a_reason_that_is_no_text_is_refused(counter: Site) -> None:
     assert counter.headend("relay", "M1", "open", "--reason", os.fsdecode(b"x\xff")).status == 2
 
 
-@pytest.mark.xfail(strict=True, reason="`meter show` cannot show the day before the first one: a traceback")
 def test_an_absurd_day_of_installation_is_refused_or_shown(tmp_path: Path) -> None:
     site = make_site(tmp_path)
     words = ["--region", "R1", "--gateway", "G1", "--installed", "0001-01-01"]
     assert site.headend("meter", "add", "OLD", *words).status in (0, 2)
-    assert site.headend("meter", "show", "OLD").status in (0, 3)
+    assert site.headend("meter", "show", "OLD").status in (0, 3, 5)
 
 
 HEADER = "meter,region,gateway,register_wh,installed\n"
@@ -163,25 +157,18 @@ def imported(folder: Path, text: str) -> tuple[Site, int, str]:
     return site, done.status, done.complaint
 
 
-@pytest.mark.xfail(strict=True, reason="a register of 5,000 digits ends in ValueError with a traceback")
 def test_a_huge_register_in_a_csv_is_refused(tmp_path: Path) -> None:
     _, status, complaint = imported(tmp_path, f"{HEADER}M1,R1,G1,{'9' * 5_000},\n")
     assert status == 2
     assert "line 2" in complaint
 
 
-@pytest.mark.xfail(
-    strict=True, reason="says 'the lines before are in', but the commit of up to 5,000 lines is not"
-)
 def test_what_a_broken_csv_says_of_the_lines_before_is_true(tmp_path: Path) -> None:
     site, status, complaint = imported(tmp_path, f"{HEADER}M1,R1,G1,1,\nM2,R1,G1,x,\n")
     assert status == 2
     assert ("lines before are in" in complaint) == (site.rows("SELECT meter FROM meter") == [("M1",)])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a line that is cut off registers a meter at 0 Wh: its whole register is billed"
-)
 @pytest.mark.parametrize("line", ["M2,R1,G1", "M2,R1,G1,,2024-10-29"])
 def test_a_csv_line_without_a_register_is_refused(tmp_path: Path, line: str) -> None:
     site, status, complaint = imported(tmp_path, f"{HEADER}M1,R1,G1,1,2024-10-29\n{line}\n")
@@ -288,9 +275,6 @@ def test_a_store_from_a_newer_version_is_left_as_it_is(tmp_path: Path, words: li
         STORE_COMMANDS[0],
         pytest.param(
             STORE_COMMANDS[2],
-            marks=pytest.mark.xfail(
-                strict=True, reason="serve makes the folder itself, outside of any translation"
-            ),
         ),
     ],
     ids=lambda words: words[0],
@@ -309,7 +293,6 @@ def test_a_store_where_no_folder_can_be_is_status_5(tmp_path: Path, words: list[
         STORE_COMMANDS[1],
         pytest.param(
             STORE_COMMANDS[2],
-            marks=pytest.mark.xfail(strict=True, reason="serve takes its lock outside of any translation"),
         ),
     ],
     ids=lambda words: words[0],
@@ -328,7 +311,6 @@ def test_a_store_that_is_a_folder_is_status_5(tmp_path: Path) -> None:
     assert "check the path" in done.complaint
 
 
-@pytest.mark.xfail(strict=True, reason="a mistyped --store is made on the spot, and its audit says 'all is well'")
 def test_an_audit_of_a_store_that_is_not_there_fails(tmp_path: Path) -> None:
     site = make_site(tmp_path)
     done = site.headend("audit", "--store", "typo.db")
@@ -421,12 +403,10 @@ def test_a_fleet_that_reaches_no_broker_ends_with_status_6(tmp_path: Path) -> No
         pytest.param(
             ["--speed", "1e300"],
             "--speed",
-            marks=pytest.mark.xfail(strict=True, reason="OverflowError with a traceback"),
         ),
         pytest.param(
             ["--start", "9999-12-31"],
             "--start",
-            marks=pytest.mark.xfail(strict=True, reason="OverflowError with a traceback"),
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -733,7 +713,6 @@ def say_everything(gateway: HandGateway, seq: int) -> int:
     return frame
 
 
-@pytest.mark.xfail(strict=True, reason="an answer that cannot be written ends in OSError with a traceback")
 def test_an_answer_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None:
     """The output's disk is full, the store's is not: the recharge stands, and the same again says so."""
     site = make_site(tmp_path)

@@ -252,9 +252,6 @@ def test_a_day_charged_otherwise_is_named(copied: Site) -> None:
     assert found(copied)["I5"] == [f"transfer {number}"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="no check asks for the charge of a settled day; the chain does not know its own end"
-)
 def test_a_charge_cut_off_the_end_of_the_ledger_is_named_by_meter(copied: Site) -> None:
     """The newest charge for energy deleted, with the balances made to fit."""
     number, account_key, amount_micros = last_energy_transfer(copied)

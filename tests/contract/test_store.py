@@ -13,8 +13,10 @@ from headend.adapters.sqlite import SqliteStore
 from headend.domain.delivery import DeliveryKind
 from headend.domain.ledger import GENESIS_HASH, Transfer, TransferKind, chain_hash
 from headend.domain.reconcile import ExceptionKind, HeadendView
+from headend.domain.tariff import FlatTariff
 from headend.service.ports import Store, StoreError, UnitOfWork
 from headend.service.rows import Lane, NewTransfer, Registration
+from headend.service.settle import Billing, settle_days
 from headend.service.traffic import GatewayId
 
 G1, G2 = GatewayId("R1", "G1"), GatewayId("R1", "G2")
@@ -374,24 +376,25 @@ def test_credit_numbers_go_up_by_one(uow: UnitOfWork) -> None:
 def test_next_day_of_each_meter_can_be_settled(uow: UnitOfWork) -> None:
     m1, m2, m3 = (key(uow, meter) for meter in ("M1", "M2", "M3"))
     uow.add_snapshots([(m1, DAY, 150), (m1, DAY + 1, 160), (m2, DAY + 1, 500), (m3, DAY + 5, 1)])
-    days = uow.unsettled_days(MAX_DAY_WH, 10)
+    days = uow.unsettled_days(MAX_DAY_WH, DAY + 1_000, 10)
     assert [(day.meter, day.day, day.settled_register_wh, day.register_wh) for day in days] == [
         ("M1", DAY, 100, 150),
         ("M3", DAY + 5, 0, 1),
     ]
-    assert len(uow.unsettled_days(MAX_DAY_WH, 1)) == 1
+    assert len(uow.unsettled_days(MAX_DAY_WH, DAY + 1_000, 1)) == 1
     uow.settle_days(days, NOW_S)
-    (day,) = uow.unsettled_days(MAX_DAY_WH, 10)
+    (day,) = uow.unsettled_days(MAX_DAY_WH, DAY + 1_000, 10)
     assert (day.meter, day.day, day.settled_register_wh) == ("M1", DAY + 1, 150)
     uow.settle_days([day], NOW_S)
-    assert uow.unsettled_days(MAX_DAY_WH, 10) == []
-    assert uow.violations("energy_charged_once") == []
+    assert uow.unsettled_days(MAX_DAY_WH, DAY + 1_000, 10) == []
+    told = {subject for subject, _ in uow.violations("energy_charged_once")}
+    assert told == {"M1", "M3"}, "they were marked as settled here, and nothing was charged"
 
 
 def test_impossible_days_are_not_settled_and_are_listed(uow: UnitOfWork) -> None:
     m1, m2, m3 = (key(uow, meter) for meter in ("M1", "M2", "M3"))
     uow.add_snapshots([(m1, DAY, 99), (m2, DAY, 100 + MAX_DAY_WH + 1), (m3, DAY + 5, MAX_DAY_WH)])
-    assert [day.meter for day in uow.unsettled_days(MAX_DAY_WH, 10)] == ["M3"]
+    assert [day.meter for day in uow.unsettled_days(MAX_DAY_WH, DAY + 1_000, 10)] == ["M3"]
     assert [day.meter for day in uow.impossible_days(MAX_DAY_WH)] == ["M1", "M2"]
 
 
@@ -522,11 +525,12 @@ def test_open_lanes_are_found_by_age_gateway_and_meter(uow: UnitOfWork) -> None:
     assert set(lanes) == {lane(uow, "M3"), lane(uow, "M1", DeliveryKind.RELAY)}
     of_g1 = {lane(uow, "M1"), lane(uow, "M1", DeliveryKind.RELAY)}
     assert set(uow.open_lanes_of_gateway(lane(uow, "M1").gateway_key)) == of_g1
-    assert uow.oldest_open([key(uow, "M1"), key(uow, "M2")]) == dict.fromkeys(of_g1, 1)
+    assert uow.open_numbers([key(uow, "M1"), key(uow, "M2")]) == dict.fromkeys(of_g1, (1, 1))
     recharge(uow, "M1", "PAY-4")
-    assert uow.oldest_open([key(uow, "M1")]) == dict.fromkeys(of_g1, 1)
+    credit, relay = lane(uow, "M1"), lane(uow, "M1", DeliveryKind.RELAY)
+    assert uow.open_numbers([key(uow, "M1")]) == {credit: (1, 2), relay: (1, 1)}
     uow.apply_credits([(key(uow, "M1"), 1, NOW_S, 10)])
-    assert uow.oldest_open([key(uow, "M1")]) == {lane(uow, "M1", DeliveryKind.RELAY): 1, lane(uow, "M1"): 2}
+    assert uow.open_numbers([key(uow, "M1")]) == {credit: (2, 2), relay: (1, 1)}
     last, _ = uow.open_lanes_after(newer)
     assert uow.open_lanes_after(last) == (last, [])
 
@@ -658,6 +662,7 @@ TAMPERING = {
     "UPDATE meter SET settled_register_wh = 140 WHERE meter = 'M1'": {"energy_charged_once"},
     "UPDATE snapshot SET settled_at_s = NULL": {"energy_charged_once"},
     "DELETE FROM snapshot": {"energy_charged_once"},
+    "DELETE FROM transfer WHERE kind = 'ENERGY'": {"energy_charged_once", "balances_fold"},
     "UPDATE meter SET credit_seq = 2 WHERE meter = 'M1'": {"sequences_have_no_gap"},
 }
 CHECKS = (
@@ -681,10 +686,11 @@ def test_each_check_finds_what_it_is_for(uow: UnitOfWork, tampering: str | None)
     send(uow, lane(uow, "M1"))
     uow.apply_credits([(m1, 1, NOW_S, 10)])
     uow.add_snapshots([(m1, DAY, 150)])
-    uow.settle_days(uow.unsettled_days(MAX_DAY_WH, 1), NOW_S)
+    assert settle_days(Billing(FlatTariff(1), MAX_DAY_WH), uow, DAY + 1, NOW_S, 1) == 1
+    uow.advance_registers([(m1, 1, NOW_S, 150, 0)])
     if tampering is not None:
         uow._connection.execute(tampering)  # type: ignore[attr-defined]
     found = {check: uow.violations(check) for check in CHECKS}
     assert {check for check, violations in found.items() if violations} == TAMPERING.get(tampering or "", set())
     named = {subject for violations in found.values() for subject, _ in violations}
-    assert named <= {"M1", "all accounts", "consumer/M1"}
+    assert named <= {"M1", "all accounts", "consumer/M1", "energy"}

@@ -76,16 +76,31 @@ FROM meter AS m LEFT JOIN snapshot AS s ON s.meter_key = m.meter_key AND s.day =
 WHERE m.settled_register_wh <> coalesce(s.register_wh, m.opening_register_wh)
    OR (s.meter_key IS NULL AND m.settled_day >= m.installed_day)
 UNION ALL
+SELECT m.meter, 'settled register ' || m.settled_register_wh || ' Wh is above the register ' || r.register_wh || ' Wh'
+FROM meter AS m JOIN register AS r USING (meter_key) WHERE m.settled_register_wh > r.register_wh
+UNION ALL
 SELECT m.meter, 'day ' || s.day || CASE WHEN s.settled_at_s IS NULL THEN ' is not' ELSE ' is' END
     || ' marked as settled, the meter is settled up to day ' || m.settled_day
 FROM snapshot AS s JOIN meter AS m USING (meter_key)
-WHERE s.day >= m.installed_day AND (s.settled_at_s IS NOT NULL) <> (s.day <= m.settled_day);
+WHERE s.day >= m.installed_day AND (s.settled_at_s IS NOT NULL) <> (s.day <= m.settled_day)
+UNION ALL
+SELECT meter, 'day ' || charged_on || ' is settled over ' || energy_wh || ' Wh, and no charge of it is in the ledger'
+FROM (
+    -- Day number 719163 is 1970-01-01.
+    SELECT m.meter, date((s.day - 719163) * 86400, 'unixepoch') AS charged_on,
+           s.register_wh - lag(s.register_wh, 1, m.opening_register_wh)
+               OVER (PARTITION BY s.meter_key ORDER BY s.day) AS energy_wh
+    FROM snapshot AS s JOIN meter AS m USING (meter_key)
+    WHERE s.settled_at_s IS NOT NULL
+)
+WHERE energy_wh > 0
+  AND NOT EXISTS (SELECT 1 FROM transfer AS t WHERE t.reference = 'energy/' || meter || '/' || charged_on);
 
 -- sent_was_committed --
 -- I9: what a meter answered was committed as SENT before; what is open or ended says how far it came.
 SELECT m.meter, d.kind || ' ' || d.seq || ' is ' || d.state || ' but was never sent'
 FROM delivery AS d JOIN meter AS m USING (meter_key)
-WHERE d.state IN ('SENT', 'APPLIED') AND (d.sent_at_s IS NULL OR d.attempts = 0);
+WHERE (d.state = 'SENT' AND d.attempts = 0) OR (d.state IN ('SENT', 'APPLIED') AND d.sent_at_s IS NULL);
 
 -- sequences_have_no_gap --
 -- I11: credit numbers are 1, 2, 3 ... and totals add up.
@@ -115,6 +130,20 @@ SELECT m.meter, 'acknowledged total ' || m.applied_credit_total_micros || ' micr
 FROM meter AS m
 LEFT JOIN delivery AS d ON d.meter_key = m.meter_key AND d.kind = 'CREDIT' AND d.seq = m.applied_credit_seq
 WHERE m.applied_credit_total_micros <> coalesce(d.credit_total_micros, 0);
+
+-- relay_open_by_order --
+-- I16: a relay that the meter reports open is open by the newest order that it carried out.
+SELECT m.meter, 'reported open at ' || r.read_at_s || '; the newest order carried out is '
+    || coalesce(d.relay || ' (version ' || d.seq || ')', 'none')
+FROM register AS r
+JOIN meter AS m USING (meter_key)
+LEFT JOIN delivery AS d ON d.meter_key = m.meter_key AND d.kind = 'RELAY' AND d.seq = m.applied_relay_version
+WHERE r.relay_open = 1 AND coalesce(d.relay, 'closed') = 'closed' AND r.read_at_s > coalesce(d.applied_at_s, -1)
+  AND NOT EXISTS (
+      SELECT 1 FROM delivery AS o
+      WHERE o.meter_key = m.meter_key AND o.kind = 'RELAY' AND o.relay = 'open' AND o.state IN ('QUEUED', 'SENT')
+        AND o.attempts > 0
+  );
 
 -- credit_totals --
 SELECT m.meter, d.seq, d.credit_total_micros

@@ -33,6 +33,10 @@ INSERT INTO exception (kind, meter_key, detail, first_at_s, last_at_s) VALUES (?
 ON CONFLICT (meter_key, kind) WHERE resolved_at_s IS NULL
 DO UPDATE SET count = count + 1, last_at_s = excluded.last_at_s, detail = excluded.detail;
 
+-- resolve_exception --
+UPDATE exception SET resolved_at_s = ?3, resolved_by = ?4, resolution = ?5
+WHERE meter_key = ?1 AND kind = ?2 AND resolved_at_s IS NULL;
+
 -- exceptions --
 SELECT e.kind, m.meter, e.detail, e.first_at_s, e.last_at_s, e.count
 FROM exception AS e JOIN meter AS m USING (meter_key)
@@ -40,6 +44,9 @@ WHERE e.resolved_at_s IS NULL AND (?1 IS NULL OR m.meter = ?1) ORDER BY e.except
 
 -- dead_letter_count --
 SELECT coalesce(max(dead_letter_id), 0) FROM dead_letter;
+
+-- count_dead_letter --
+UPDATE dead_letter SET count = count + 1, last_at_s = ?2 WHERE digest = ?1;
 
 -- add_dead_letter --
 INSERT INTO dead_letter (digest, topic, payload, code, detail, first_at_s, last_at_s) VALUES (?, ?, ?, ?, ?, ?6, ?6)

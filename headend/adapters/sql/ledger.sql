@@ -24,11 +24,11 @@ SELECT meter_key, account_key, credit_seq, credit_total_micros FROM meter WHERE 
 UPDATE meter SET credit_seq = ?2, credit_total_micros = ?3 WHERE meter_key = ?1;
 
 -- unsettled_days --
--- Per meter the next day in order whose closing snapshot is in: a page of (max_day_wh, limit).
+-- Per meter the next day in order whose closing snapshot is in: a page of (max_day_wh, today, limit).
 SELECT m.meter_key, m.meter, m.account_key, m.settled_register_wh, s.day, s.register_wh
 FROM snapshot AS s INDEXED BY snapshot_unsettled
 JOIN meter AS m ON m.meter_key = s.meter_key AND s.day = m.settled_day + 1
-WHERE s.settled_at_s IS NULL AND s.register_wh - m.settled_register_wh BETWEEN 0 AND ? LIMIT ?;
+WHERE s.settled_at_s IS NULL AND s.register_wh - m.settled_register_wh BETWEEN 0 AND ? AND s.day < ? LIMIT ?;
 
 -- settle_snapshot --
 UPDATE snapshot SET settled_at_s = ?3 WHERE meter_key = ?1 AND day = ?2;

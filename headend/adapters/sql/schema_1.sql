@@ -113,6 +113,8 @@ CREATE TABLE delivery (
     CHECK ((state = 'REJECTED') = (ended_reason IS NOT NULL)),
     CHECK (kind <> 'CREDIT' OR state <> 'REJECTED')
 ) STRICT;
+CREATE INDEX delivery_unsent_relay ON delivery (expires_at_s)
+    WHERE kind = 'RELAY' AND state = 'QUEUED' AND attempts = 0;
 CREATE INDEX delivery_open ON delivery (meter_key, kind, seq) WHERE state IN ('QUEUED', 'SENT');
 
 CREATE TABLE exception (
@@ -123,7 +125,9 @@ CREATE TABLE exception (
     first_at_s INTEGER NOT NULL,
     last_at_s INTEGER NOT NULL,
     count INTEGER NOT NULL DEFAULT 1,
-    resolved_at_s INTEGER
+    resolved_at_s INTEGER,
+    resolved_by TEXT,
+    resolution TEXT
 ) STRICT;
 CREATE UNIQUE INDEX exception_open ON exception (meter_key, kind) WHERE resolved_at_s IS NULL;
 

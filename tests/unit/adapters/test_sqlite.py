@@ -16,7 +16,7 @@ STATEMENTS = sqlite_rows.SQL | {f"audit {name}": sql for name, sql in sqlite_row
 EACH_STEP = (
     *("advance_register", "register_states", "meter_keys", "headend_views", "credit_totals", "add_snapshot"),
     *("newest_open", "send", "requeue", "apply_credits", "acknowledge_credits", "apply_relay", "supersede_relays"),
-    *("open_lanes_after", "open_lanes_of_gateway", "oldest_open", "transfer_by_reference", "statement"),
+    *("open_lanes_after", "open_lanes_of_gateway", "open_numbers", "transfer_by_reference", "statement"),
     "unsettled_days",
 )
 

@@ -160,6 +160,7 @@ def test_exception_holds_the_lane_that_its_name_begins_with() -> None:
         ExceptionKind.IMPLAUSIBLE_JUMP,
         ExceptionKind.SNAPSHOT_DIFFERS,
         ExceptionKind.METER_NOT_FOUND,
+        ExceptionKind.CLOCK_AHEAD,
     }
     assert all(len(lanes) <= 1 for lanes in held.values())
 

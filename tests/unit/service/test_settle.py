@@ -93,6 +93,7 @@ def test_snapshot_below_the_settled_register_is_listed_and_not_billed(online: Be
     with online.store.transaction() as uow:
         ((_, key, _),) = uow.meter_keys(["M1"])
         uow.add_snapshots([(key, DAY, 90), (key, DAY + 1, 50)])
+    online.clock.jump(3 * 86_400)
     online.start()
     online.run()
     assert [charge for _, charge in online.charges("M1")] == [90 * PRICE]
