@@ -74,7 +74,7 @@ class SqliteStore:
             self._connection.execute(f"PRAGMA {pragma}")
 
     def _enter_wal(self) -> None:
-        """SQLite's busy timeout does not cover this: processes that make the store at once get in each other's way."""
+        """Switch to WAL; SQLite's busy timeout does not cover this, when two processes make the store at once."""
         deadline_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
         while True:
             try:

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from headend.cli import deliveries, meters, money, plant
+from headend.cli import deliveries, exceptions, meters, money, plant
 from headend.errors import ExitStatus, HeadendError
 from headend.service.ports import StoreError
 
@@ -27,6 +27,7 @@ app.command("serve")(plant.serve)
 app.command("broker")(plant.broker)
 app.command("audit")(plant.audit)
 app.command("outages")(plant.outages)
+app.add_typer(exceptions.app, name="exceptions")
 app.command("dead-letters")(plant.dead_letters)
 app.command("doctor")(plant.doctor)
 app.command("config")(plant.show_config)

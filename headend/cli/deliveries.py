@@ -48,6 +48,8 @@ def queue(
         print_json([as_json(row) for row in rows])
         return
     zone = ZoneInfo(settings.zone)
+    if len(rows) == limit:
+        print(f"the first {limit:,}; more with --after {rows[-1].delivery_id} or a higher --limit")
     print_table(
         f"deliveries of {meter}" if meter else "open deliveries",
         ("#", "meter", "what", "state", "reference", "accepted", "posted", "sent", "applied", "tries"),

@@ -175,6 +175,8 @@ def statement(
         print_json([as_json(row) for row in rows])
         return
     zone = ZoneInfo(settings.zone)
+    if len(rows) == limit:
+        print(f"the first {limit:,}; more with --after {rows[-1].transfer_id} or a higher --limit")
     print_table(
         f"statement of {meter}",
         ("#", "reference", "rupees", "accepted", "posted", "sent", "applied"),

@@ -50,14 +50,14 @@ def checked_id(text: str, what: str = "meter") -> str:
     return text
 
 
-def checked_reason(text: str) -> str:
-    """A reason that is kept.
+def checked_reason(text: str, option: str = "reason") -> str:
+    """A reason, a note or a name that is kept.
 
     Raises:
         HeadendError: it is empty, too long, or not plain text.
     """
     if not text.strip() or len(text) > MAX_REASON_CHARS or not text.isprintable():
-        raise HeadendError(f"--reason must say why, in 1 to {MAX_REASON_CHARS} printable characters")
+        raise HeadendError(f"--{option} must be 1 to {MAX_REASON_CHARS} printable characters")
     return text
 
 

@@ -134,6 +134,7 @@ def audit(
     logs = bootstrap.fleet_log(fleet_log or [])
     with bootstrap.store(settings) as opened, opened.view() as uow:
         checks = run_audit(uow, logs, converged=not in_flight)
+        held = uow.exceptions(None, 1)
     failed = [check for check in checks if not check.ok]
     if json:
         print_json(
@@ -160,6 +161,8 @@ def audit(
             if len(check.violations) > SHOWN_VIOLATIONS:
                 print(f"     and {len(check.violations) - SHOWN_VIOLATIONS:,} more (--json has all)")
         print(f"audit: {f'{len(failed)} checks violated' if failed else 'all is well'}")
+        if held:
+            print("Exceptions are open, which a person has to look at: headend exceptions list")
         if failed and all(check.check_id.startswith("E") for check in failed):
             print("Only what holds after convergence: is something still on its way? --in-flight leaves that out.")
     if failed:

@@ -73,7 +73,7 @@ for number in range(1, int(sys.argv[2]) + 1):
     link.deliver("ami/v1/R1/G1/up/readings", encode(message))
     while headend.step(0.0):
         pass
-    clock.advance(43_200)
+    clock.advance(50_000)
     print("STEP", number, flush=True)
 store.close()
 """

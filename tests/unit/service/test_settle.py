@@ -90,11 +90,8 @@ def test_day_that_no_home_can_have_is_listed_and_not_billed(online: Bench, day_w
 
 
 def test_snapshot_below_the_settled_register_is_listed_and_not_billed(online: Bench) -> None:
-    with online.store.transaction() as uow:
-        ((_, key, _),) = uow.meter_keys(["M1"])
-        uow.add_snapshots([(key, DAY, 90), (key, DAY + 1, 50)])
-    online.clock.jump(3 * 86_400)
-    online.start()
+    online.midnight(("M1", 5, 0, 90))
+    online.midnight(("M1", 3, 1, 50))  # an older number, for the day after it
     online.run()
     assert [charge for _, charge in online.charges("M1")] == [90 * PRICE]
     assert online.exception_kinds() == [("M1", "REGISTER_WENT_BACK")]
