@@ -13,12 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import sqlite_utils
 from pysqlite3 import dbapi2 as sqlite
-from sqlite_utils.migrations import Migrations
 
 from headend.adapters.sqlite_rows import SqliteUnitOfWork
-from headend.adapters.statements import SQL_DIRECTORY
 from headend.service.ports import StoreError, UnitOfWork
 
 BUSY_TIMEOUT_MS: Final = 10_000
@@ -29,15 +26,8 @@ CACHE_KIB: Final = 64 * 1024
 OLDEST_SOUND_SQLITE: Final = (3, 51, 3)
 """Before it, a WAL reset could corrupt a database (design, section 8)."""
 
-MIGRATIONS = Migrations("headend")
-
-
-@MIGRATIONS()
-def m001_first_schema(db: sqlite_utils.Database) -> None:
-    """Everything up to release 0.1."""
-    # Statement by statement: executescript would commit, and a migration and its record belong together.
-    for statement in _statements((SQL_DIRECTORY / "schema_1.sql").read_text(encoding="utf-8")):
-        db.conn.execute(statement)
+SCHEMA_VERSIONS: Final = ("m001_first_schema",)
+"""The migrations that this version knows (`adapters.migrations`), oldest first."""
 
 
 class SqliteStore:
@@ -54,11 +44,11 @@ class SqliteStore:
             _prepare_file(Path(path))
         with _translated(self._name):
             self._connection = sqlite.connect(self._name, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
-            db = sqlite_utils.Database(self._connection)
             # Before anything is changed: a file of somebody else's stays as it is.
-            self._refuse_foreign(db)
+            applied = self._applied_versions()
             self._configure()
-            self._migrate(db)
+            if applied < set(SCHEMA_VERSIONS):
+                self._migrate()
         self._identity = None if self._name == ":memory:" else _identity(self._name)
         self._rows = SqliteUnitOfWork(self._connection)
         self._data_version = -1
@@ -85,31 +75,46 @@ class SqliteStore:
                     raise
                 time.sleep(0.01)
 
-    def _refuse_foreign(self, db: sqlite_utils.Database) -> None:
-        known = {migration.name for migration in MIGRATIONS._migrations}
-        tables = db.table_names()
-        applied = {migration.name for migration in MIGRATIONS.applied(db)}
-        if tables and not applied:
+    def _applied_versions(self) -> set[str]:
+        """The versions that the file's schema has been brought to.
+
+        Raises:
+            StoreError: it is another program's, or from a newer version.
+        """
+        tables = {
+            name for (name,) in self._connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        }
+        if not tables:
+            return set()
+        applied: set[str] = set()
+        if "_sqlite_migrations" in tables:
+            query = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'headend'"
+            applied = {name for (name,) in self._connection.execute(query)}
+        if not applied:
             raise StoreError(
                 f"store {self._name} is a database of another program; name another with --store", transient=False
             )
-        if unknown := applied - known:
+        if unknown := applied - set(SCHEMA_VERSIONS):
             raise StoreError(
                 f"store {self._name} was written by a newer version of headend (it has {max(unknown)});"
                 " use that version, or another store",
                 transient=False,
             )
+        return applied
 
-    def _migrate(self, db: sqlite_utils.Database) -> None:
-        if MIGRATIONS.pending(db):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                # Looked at again under the lock: another process may have done it meanwhile.
-                MIGRATIONS.apply(db)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._rollback()
-                raise
+    def _migrate(self) -> None:
+        import sqlite_utils
+
+        from headend.adapters.migrations import MIGRATIONS
+
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Looked at again under the lock: another process may have done it meanwhile.
+            MIGRATIONS.apply(sqlite_utils.Database(self._connection))
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[UnitOfWork]:
@@ -182,15 +187,6 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _statements(script: str) -> Iterator[str]:
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 @contextmanager

@@ -122,7 +122,7 @@ def test_a_deleted_delivery_is_named_by_meter(copied: Site) -> None:
 
 def test_a_register_set_back_is_named_by_meter(copied: Site) -> None:
     change(copied.store, f"UPDATE register SET register_wh = register_wh - 1 WHERE meter_key = {KEY}")
-    assert found(copied) == {"E2": [VICTIM]}
+    assert found(copied) == {"E2": [VICTIM], "I6": [VICTIM]}
     assert f"     {VICTIM}: register " in copied.headend("audit").output
     assert found(copied, "--fleet-log", "fleet.db")["E2"] == [VICTIM, VICTIM]
 
@@ -133,7 +133,7 @@ def test_a_register_set_back_with_its_number_is_named_too(copied: Site) -> None:
         "UPDATE register SET register_wh = register_wh - 1, reading_seq = reading_seq - 1"
         f" WHERE meter_key = {KEY}",
     )
-    assert found(copied) == {"E2": [VICTIM]}
+    assert found(copied) == {"E2": [VICTIM], "I6": [VICTIM]}
 
 
 def test_a_deleted_transfer_is_named(copied: Site) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
-from headend.adapters.sqlite import MIGRATIONS, OLDEST_SOUND_SQLITE, SqliteStore, sqlite_version
+from headend.adapters.migrations import MIGRATIONS
+from headend.adapters.sqlite import OLDEST_SOUND_SQLITE, SqliteStore, sqlite_version
 from headend.service.accounts import Recharge, record_recharge, register_meters
 from headend.service.audit import audit
 from headend.service.ports import StoreError
