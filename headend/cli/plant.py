@@ -300,12 +300,13 @@ def show_config(
     json: JsonOption = False,
 ) -> None:
     """Print the commented default configuration; redirect it into headend.toml."""
-    if not current:
-        if json:
-            raise HeadendError("--json goes with --current")
+    if not current and not json:
         print(commented_default(), end="")
         return
-    content = load_config(config).model_dump(mode="json")
+    if current:
+        content = load_config(config).model_dump(mode="json")
+    else:
+        content = {name: field.default for name, field in Config.model_fields.items()}
     if json:
         print_json(content)
     else:
