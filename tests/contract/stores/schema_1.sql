@@ -66,9 +66,11 @@ CREATE TABLE exception (
     first_at_s INTEGER NOT NULL,
     last_at_s INTEGER NOT NULL,
     count INTEGER NOT NULL DEFAULT 1,
-    resolved_at_s INTEGER
+    resolved_at_s INTEGER,
+    resolved_by TEXT,
+    resolution TEXT
 ) STRICT;
-INSERT INTO "exception" VALUES(1,'SNAPSHOT_DIFFERS',1,'day closed at 3500 Wh before, now 3600 Wh came',1730227600,1730227600,1,NULL);
+INSERT INTO "exception" VALUES(1,'SNAPSHOT_DIFFERS',1,'day closed at 3500 Wh before, now 3600 Wh came',1730227600,1730227600,1,NULL,NULL,NULL);
 CREATE TABLE gateway (
     gateway_key INTEGER PRIMARY KEY,
     region TEXT NOT NULL,
@@ -164,6 +166,8 @@ CREATE INDEX transfer_debit ON transfer (debit_account);
 CREATE INDEX transfer_credit ON transfer (credit_account);
 CREATE INDEX meter_gateway ON meter (gateway_key);
 CREATE INDEX snapshot_unsettled ON snapshot (meter_key, day) WHERE settled_at_s IS NULL;
+CREATE INDEX delivery_unsent_relay ON delivery (expires_at_s)
+    WHERE kind = 'RELAY' AND state = 'QUEUED' AND attempts = 0;
 CREATE INDEX delivery_open ON delivery (meter_key, kind, seq) WHERE state IN ('QUEUED', 'SENT');
 CREATE UNIQUE INDEX exception_open ON exception (meter_key, kind) WHERE resolved_at_s IS NULL;
 CREATE UNIQUE INDEX outage_open ON outage (kind, subject) WHERE ended_at_s IS NULL;
