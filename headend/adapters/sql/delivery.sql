@@ -3,7 +3,7 @@ INSERT INTO delivery (meter_key, kind, seq, transfer_id, amount_micros, credit_t
 VALUES (?, 'CREDIT', ?, ?, ?, ?, ?);
 
 -- meter_relay --
-SELECT m.meter_key, m.relay_version, m.applied_relay_version FROM meter AS m WHERE m.meter = ?;
+SELECT meter_key, relay_version FROM meter WHERE meter = ?;
 
 -- issue_relay --
 UPDATE meter SET relay_version = ?2 WHERE meter_key = ?1;
@@ -113,6 +113,3 @@ FROM delivery AS d JOIN meter AS m USING (meter_key) LEFT JOIN transfer AS t USI
 WHERE d.delivery_id > ?2
   AND CASE WHEN ?1 IS NULL THEN d.state IN ('QUEUED', 'SENT') ELSE m.meter = ?1 END
 ORDER BY d.delivery_id LIMIT ?3;
-
--- delivery_counts --
-SELECT kind, state, count(*) FROM delivery GROUP BY kind, state;
