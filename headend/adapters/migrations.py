@@ -17,8 +17,18 @@ MIGRATIONS = Migrations("headend")
 @MIGRATIONS()
 def m001_first_schema(db: sqlite_utils.Database) -> None:
     """Everything up to release 0.1."""
+    _run("schema_1", db)
+
+
+@MIGRATIONS()
+def m002_prepaid_rules(db: sqlite_utils.Database) -> None:
+    """Tariffs, notices, protection, recovery, arrears, policies, the audit log."""
+    _run("schema_2", db)
+
+
+def _run(script: str, db: sqlite_utils.Database) -> None:
     # Statement by statement: executescript would commit, and a migration and its record belong together.
-    for statement in _statements((SQL_DIRECTORY / "schema_1.sql").read_text(encoding="utf-8")):
+    for statement in _statements((SQL_DIRECTORY / f"{script}.sql").read_text(encoding="utf-8")):
         db.conn.execute(statement)
 
 

@@ -26,7 +26,7 @@ CACHE_KIB: Final = 64 * 1024
 OLDEST_SOUND_SQLITE: Final = (3, 51, 3)
 """Before it, a WAL reset could corrupt a database (design, section 8)."""
 
-SCHEMA_VERSIONS: Final = ("m001_first_schema",)
+SCHEMA_VERSIONS: Final = ("m001_first_schema", "m002_prepaid_rules")
 """The migrations that this version knows (`adapters.migrations`), oldest first."""
 
 
@@ -107,14 +107,19 @@ class SqliteStore:
 
         from headend.adapters.migrations import MIGRATIONS
 
+        # A table that others refer to can only be rebuilt with the checking of references off.
+        self._connection.execute("PRAGMA foreign_keys = OFF")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             # Looked at again under the lock: another process may have done it meanwhile.
             MIGRATIONS.apply(sqlite_utils.Database(self._connection))
+            broken = self._connection.execute("PRAGMA foreign_key_check").fetchall()
+            assert not broken, f"the migration broke references: {broken[:5]}"
             self._connection.execute("COMMIT")
         except BaseException:
             self._rollback()
             raise
+        self._connection.execute("PRAGMA foreign_keys = ON")
 
     @contextmanager
     def transaction(self) -> Iterator[UnitOfWork]:

@@ -6,6 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
+from headend.adapters.sqlite_billing import SqliteBillingRows
+from headend.adapters.sqlite_evidence import SqliteEvidenceRows
+from headend.adapters.sqlite_notices import SqliteNoticeRows
+from headend.adapters.sqlite_policies import SqlitePolicyRows
+from headend.adapters.sqlite_protection import SqliteProtectionRows
+from headend.adapters.sqlite_recovery import SqliteRecoveryRows
+from headend.adapters.sqlite_statements import SQL
 from headend.adapters.statements import load_statements
 from headend.domain.delivery import DeliveryKind
 from headend.domain.ledger import GENESIS_HASH, Transfer, TransferKind, chain_hash, consumer_account
@@ -21,30 +28,18 @@ MAX_DEAD_LETTERS: Final = 100_000
 MAX_LETTER_BYTES: Final = 64 * 1024
 """Most bytes kept of one payload: the contract's own limit. Of a longer one the beginning is kept."""
 
-SQL: Final = load_statements("registry", "ingest", "ledger", "delivery", "journal")
 AUDIT: Final = load_statements("audit")
 
-SYSTEM_ACCOUNTS: Final = {"recharges": 1, "energy": 2}
-"""Made by the first migration."""
 
-
-class SqliteUnitOfWork:
-    """`UnitOfWork` on an open connection. `SqliteStore` begins and ends the transactions around it."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def _one(self, name: str, *values: object) -> Any:
-        return self._connection.execute(SQL[name], values).fetchone()
-
-    def _all(self, name: str, *values: object) -> list[Any]:
-        return self._connection.execute(SQL[name], values).fetchall()  # type: ignore[no-any-return]
-
-    def _run(self, name: str, *values: object) -> int:
-        return self._connection.execute(SQL[name], values).rowcount  # type: ignore[no-any-return]
-
-    def _many(self, name: str, rows: Iterable[Sequence[object]]) -> int:
-        return self._connection.executemany(SQL[name], rows).rowcount  # type: ignore[no-any-return]
+class SqliteUnitOfWork(
+    SqliteBillingRows,
+    SqliteProtectionRows,
+    SqliteNoticeRows,
+    SqliteRecoveryRows,
+    SqliteEvidenceRows,
+    SqlitePolicyRows,
+):
+    """`UnitOfWork` on an open connection: what is not in a module of its own."""
 
     # registry ----------------------------------------------------------------------------------------------
 
@@ -56,6 +51,7 @@ class SqliteUnitOfWork:
 
     def register_meters(self, new: Sequence[Registration]) -> None:
         self._many("add_gateway", sorted({registration.gateway for registration in new}))
+        self._many("add_region", sorted({(registration.gateway.region,) for registration in new}))
         self._many("add_account", [(consumer_account(r.meter),) for r in new])
         self._many(
             "add_meter",
@@ -65,6 +61,7 @@ class SqliteUnitOfWork:
             ],
         )
         self._many("add_register", [(r.meter,) for r in new])
+        self._many("add_standing", [(r.meter,) for r in new])
 
     def gateways(self, after: int = 0) -> list[tuple[int, GatewayId, int | None]]:
         rows = self._all("gateways", after)
@@ -150,7 +147,7 @@ class SqliteUnitOfWork:
         return None if row is None else _transfer(row)
 
     def account_key(self, code: str) -> int:
-        return SYSTEM_ACCOUNTS[code]
+        return int(self._one("account_key", code)[0])
 
     def meter_account(self, meter: str) -> MeterAccount | None:
         row = self._one("meter_account", meter)

@@ -1,3 +1,6 @@
+-- account_key --
+SELECT account_key FROM account WHERE code = ?;
+
 -- transfer_by_reference --
 SELECT transfer_id, reference, kind, debit_account, credit_account, amount_micros, accepted_at_s, posted_at_s,
        corrects, chain_hash

@@ -1,6 +1,9 @@
 -- add_gateway --
 INSERT INTO gateway (region, gateway) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
+-- add_region --
+INSERT INTO region (region) VALUES (?) ON CONFLICT DO NOTHING;
+
 -- gateway_key --
 SELECT gateway_key FROM gateway WHERE region = ? AND gateway = ?;
 
@@ -29,6 +32,9 @@ WHERE g.region = ?4 AND g.gateway = ?5 AND a.code = ?6;
 
 -- add_register --
 INSERT INTO register (meter_key, register_wh) SELECT meter_key, opening_register_wh FROM meter WHERE meter = ?;
+
+-- add_standing --
+INSERT INTO standing (meter_key) SELECT meter_key FROM meter WHERE meter = ?;
 
 -- meter_keys --
 -- Keys and gateways of these meters (a JSON array of ids).

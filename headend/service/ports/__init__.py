@@ -6,6 +6,12 @@ from typing import Protocol
 
 from headend.domain.ledger import Transfer
 from headend.domain.reconcile import ExceptionKind, HeadendView
+from headend.service.ports.billing import BillingRows
+from headend.service.ports.evidence import EvidenceRows
+from headend.service.ports.notices import NoticeRows
+from headend.service.ports.policies import PolicyRows
+from headend.service.ports.protection import ProtectionRows
+from headend.service.ports.recovery import RecoveryRows
 from headend.service.rows import (
     DeadLetterRow,
     ExceptionRow,
@@ -52,10 +58,11 @@ class Clock(Protocol):
 Rows = Iterable[tuple[int, ...]]
 
 
-class UnitOfWork(Protocol):
+class UnitOfWork(BillingRows, ProtectionRows, NoticeRows, RecoveryRows, EvidenceRows, PolicyRows, Protocol):
     """What can be read and written inside one transaction, by sets.
 
-    Keys are the store's own integers. Methods that take many rows are one statement for all of them.
+    Keys are the store's own integers. Methods that take many rows are one statement for all of them. What belongs
+    to one concern stands in a module of its own beside this one.
     """
 
     # registry

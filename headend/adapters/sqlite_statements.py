@@ -1,0 +1,30 @@
+"""Running named statements on an open connection: what the rows of every concern are made with."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from headend.adapters.statements import load_statements
+
+SQL: Final = load_statements(
+    "registry", "ingest", "ledger", "delivery", "journal",
+    "billing", "protection", "notices", "recovery", "evidence", "policies",
+)  # fmt: skip
+
+
+class SqliteStatements:
+    """`SqliteStore` begins and ends the transactions around them."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def _one(self, name: str, *values: object) -> Any:
+        return self._connection.execute(SQL[name], values).fetchone()
+
+    def _all(self, name: str, *values: object) -> list[Any]:
+        return self._connection.execute(SQL[name], values).fetchall()  # type: ignore[no-any-return]
+
+    def _run(self, name: str, *values: object) -> int:
+        return self._connection.execute(SQL[name], values).rowcount  # type: ignore[no-any-return]
+
+    def _many(self, name: str, rows: Iterable[Sequence[object]]) -> int:
+        return self._connection.executemany(SQL[name], rows).rowcount  # type: ignore[no-any-return]
