@@ -19,6 +19,7 @@ from meter_sim.display import Progress, print_summary, write_json
 from meter_sim.durations import parse_duration_s
 from meter_sim.fleet import FleetPlan, import_lines
 from meter_sim.grid import zone_of
+from meter_sim.keys import FleetKeys
 from meter_sim.log import FleetLog, LogError, stored_plan
 from meter_sim.mqtt_link import FleetLink
 from meter_sim.runner import BrokerUnreachableError, Limits, Stop
@@ -96,6 +97,10 @@ def run(
     resend: Annotated[
         float, typer.Option(help="Wall seconds without a receipt until a frame is sent again.")
     ] = RESEND_S,
+    keys: Annotated[
+        Path | None, typer.Option(help="Key ring of the head-end: verify every command's signature.")
+    ] = None,
+    clock_error: Annotated[str, typer.Option(help="Meters' clocks are off by up to this, such as 10m.")] = "0s",
     start_number: StartNumber = 1,
     meter_prefix: MeterPrefix = "M",
     gateway_prefix: GatewayPrefix = "G",
@@ -115,11 +120,13 @@ def run(
     scale, spec = _clock(log, clock, start, speed, zone)
     interval_s = parse_duration_s(interval)
     prefixes = (meter_prefix, gateway_prefix)
+    error_s = parse_duration_s(clock_error)
     plan = FleetPlan(
-        meters, meters_per_gateway, region, scale.start_s, seed, interval_s, zone, start_number, *prefixes
+        meters, meters_per_gateway, region, scale.start_s, seed, interval_s, zone, start_number, *prefixes, error_s
     )
+    fleet_keys = None if keys is None else FleetKeys(keys)
     with closing(FleetLog.open(log, plan, spec)) as fleet_log, Progress(progress_json) as progress:
-        core = FleetCore(plan, fleet_log, resend_s=resend)
+        core = FleetCore(plan, fleet_log, resend_s=resend, keys=fleet_keys)
         addresses = [plan.address(gateway) for gateway in range(plan.gateways)]
         link = FleetLink(host, port, addresses, connect_rate, seed=seed)
         end = run_fleet(core, link, scale, limits, stop, progress.show)

@@ -22,18 +22,20 @@ import numpy as np
 from headend.wire.codec import decode, encode
 from headend.wire.errors import WireError
 from headend.wire.messages import (
+    Command,
     Commands,
-    CreditCommand,
     ReadingKind,
     Receipt,
     ReceiptOutcome,
     Receipts,
-    RelayCommand,
     Request,
+    Result,
     Status,
+    Unknown,
 )
 from headend.wire.topics import Channel, parse_topic
 from meter_sim import session as sessions
+from meter_sim.counts import Counts
 from meter_sim.fleet import Columns, FleetPlan
 from meter_sim.frames import (
     MAX_HELLO_ROWS,
@@ -44,35 +46,17 @@ from meter_sim.frames import (
     slices,
 )
 from meter_sim.grid import is_midnight, next_point_s
+from meter_sim.keys import FleetKeys
 from meter_sim.load import Integers
-from meter_sim.log import HELLO, EventRow, FleetLog, FrameRow, ReceiptRow
-from meter_sim.orders import Result, carry_out, refuse_unknown
+from meter_sim.log import FleetLog
+from meter_sim.log_tables import HELLO, EventRow, FrameRow, ReceiptRow
+from meter_sim.memory import restore_meters
+from meter_sim.orders import Policies, carry_out, policies_of, refuse_unknown
 from meter_sim.session import Session, Settled, State
 from meter_sim.traffic import Connected, Dialled, Disconnected, Incoming, LinkEvent, Message, Out, Publish
 
 MAX_POINTS_PER_STEP: Final = 16
 """Most points of the interval grid that one step takes; the rest stay due."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What this process did since it started. Readings are rows; frames sent include repetitions."""
-
-    connects: int = 0
-    reconnects: int = 0
-    disconnects: int = 0
-    hello_frames_sent: int = 0
-    frames_sent: int = 0
-    frames_receipted: int = 0
-    frames_refused: int = 0
-    rows_refused: int = 0
-    readings_taken: int = 0
-    readings_receipted: int = 0
-    results_sent: int = 0
-    credits_applied: int = 0
-    relay_changes: int = 0
-    commands_refused: int = 0
-    bad_messages: int = 0
 
 
 @dataclass(slots=True)
@@ -89,7 +73,10 @@ class _Step:
 
 
 class FleetCore:
-    """The meters and gateways of one process. `log` must be open for the same plan."""
+    """The meters and gateways of one process. `log` must be open for the same plan.
+
+    `keys` verify the commands; without them no signature is looked at.
+    """
 
     def __init__(
         self,
@@ -97,10 +84,12 @@ class FleetCore:
         log: FleetLog,
         window: int = sessions.WINDOW_FRAMES,
         resend_s: float = sessions.RESEND_S,
+        keys: FleetKeys | None = None,
     ) -> None:
         self.plan = plan
         self.counts = Counts()
         self._log = log
+        self._keys = keys
         self._zone = ZoneInfo(plan.zone)
         self._columns = Columns(plan)
         self._addresses = [plan.address(gateway) for gateway in range(plan.gateways)]
@@ -250,8 +239,12 @@ class FleetCore:
             return
         match message:
             case Commands():
+                policies = policies_of(message.policies)
                 for command in message.commands:
-                    self._command(step, gateway, command)
+                    if isinstance(command, Unknown):
+                        self.counts.commands_unknown += 1
+                    else:
+                        self._command(step, gateway, command, policies, monotonic_s)
             case Receipts():
                 for receipt in message.receipts:
                     self._receipt(step, gateway, receipt, monotonic_s)
@@ -260,19 +253,26 @@ class FleetCore:
             case _:
                 self.counts.bad_messages += 1
 
-    def _command(self, step: _Step, gateway: int, command: CreditCommand | RelayCommand) -> None:
+    def _command(
+        self, step: _Step, gateway: int, command: Command, policies: Policies, monotonic_s: float
+    ) -> None:
         results = step.results.setdefault(gateway, [])
         row = self._row_of(gateway, command.meter)
         if row is None:
             self.counts.commands_refused += 1
             results.append(refuse_unknown(command, self._now_s))
             return
-        result, event = carry_out(command, self._columns, row, self.plan.first_number + row, self._now_s)
+        refusal = None
+        if self._keys is not None:
+            refusal = self._keys.refusal(command, self._columns.clock_s(row, self._now_s), monotonic_s)
+        meter_key = self.plan.first_number + row
+        result, event = carry_out(command, refusal, policies, self._columns, row, meter_key, self._now_s)
         results.append(result)
         if event is not None:
             step.events.append(event)
             self.counts.credits_applied += event.kind == "credit"
             self.counts.relay_changes += event.kind == "relay"
+            self.counts.policies_applied += event.kind == "policy"
             self.counts.commands_refused += event.kind == "refused"
 
     def _row_of(self, gateway: int, meter: str) -> int | None:
@@ -373,17 +373,8 @@ class FleetCore:
 
     def _restore(self) -> None:
         """Take everything that the meters and gateways remember from the log."""
-        log, columns, first = self._log, self._columns, self.plan.first_number
-        for meter_key, seq, total in log.last_credits():
-            columns.credit_seq[meter_key - first] = seq
-            columns.credit_total_micros[meter_key - first] = total
-        for meter_key, version, is_open, register, undrawn in log.last_relays():
-            row = meter_key - first
-            columns.relay_version[row] = version
-            columns.relay_open[row] = is_open
-            columns.undrawn_wh[row] = undrawn
-            if is_open:
-                columns.opened_demand_wh[row] = register - columns.opening_register_wh[row] + undrawn
+        log = self._log
+        restore_meters(self._columns, log, self.plan.first_number)
         gateways = {address.gateway: gateway for gateway, address in enumerate(self._addresses)}
         for name, frame in log.last_frames().items():
             self._sessions[gateways[name]].next_frame = frame + 1

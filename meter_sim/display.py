@@ -29,7 +29,9 @@ _SUMMARY: Final = (
     ("credits applied", "credits_applied"),
     ("relay changes", "relay_changes"),
     ("relays open at the end", "relays_open"),
+    ("policies applied", "policies_applied"),
     ("commands refused", "commands_refused"),
+    ("commands of an unknown kind", "commands_unknown"),
     ("bad messages", "bad_messages"),
 )
 

@@ -15,19 +15,24 @@ from headend.wire.topics import Address, is_id
 from meter_sim.grid import zone_of
 from meter_sim.load import ALL_ROWS, Integers, LoadModel, Rows, opening_register_wh
 from meter_sim.meter import Meter, register_wh
+from meter_sim.policy import Policy
+
+NO_POLICY = -1
 
 MAX_METERS = 1_000_000
 """Most meters of one process."""
 
 LEAST_INTERVAL_S = 1
 MOST_INTERVAL_S = 86_400
+MOST_CLOCK_ERROR_S = 2**31
 
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
     """What a fleet process is made of. Two processes with the same plan simulate the same meters.
 
-    `start_s`: when the run began, seconds UTC; registers are at their opening values then.
+    `start_s`: when the run began, seconds UTC; registers are at their opening values then. `clock_error_s`: most
+    seconds, fast or slow, that a meter's clock is off when it judges a command; readings keep the true time.
 
     Raises:
         ValueError: with a message for a person.
@@ -43,6 +48,7 @@ class FleetPlan:
     first_number: int = 1
     meter_prefix: str = "M"
     gateway_prefix: str = "G"
+    clock_error_s: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.meters <= MAX_METERS:
@@ -58,6 +64,8 @@ class FleetPlan:
             raise ValueError(f"an interval of {self.interval_s} s: must be {LEAST_INTERVAL_S} s to one day")
         if self.seed < 0 or self.start_s < 0 or self.start_s > MAX_INTEGER:
             raise ValueError("seed and start must not be negative")
+        if not 0 <= self.clock_error_s <= MOST_CLOCK_ERROR_S:
+            raise ValueError(f"a clock error of {self.clock_error_s} s: must be 0 to {MOST_CLOCK_ERROR_S:,} s")
         last = self.first_number + self.meters - 1
         for what, text in (
             ("region", self.region),
@@ -101,6 +109,17 @@ def import_lines(plan: FleetPlan, installed: str = "") -> Iterator[str]:
         yield f"{plan.meter_id(number)},{plan.region},{plan.gateway_id(number)},{opening},{installed}"
 
 
+def clock_errors_s(plan: FleetPlan) -> Integers:
+    """How far each meter's clock is ahead (or behind: below 0); the same in any division among processes."""
+    if plan.clock_error_s == 0:
+        return np.zeros(plan.meters, np.int64)
+    numbers = np.arange(plan.first_number, plan.first_number + plan.meters, dtype=np.uint64)
+    # A multiplicative hash: https://en.wikipedia.org/wiki/Hash_function#Fibonacci_hashing
+    mixed = (numbers + np.uint64(plan.seed)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(31)
+    errors: Integers = (mixed % np.uint64(2 * plan.clock_error_s + 1)).astype(np.int64) - plan.clock_error_s
+    return errors
+
+
 class Columns:
     """What all meters of a process remember, one array for each field of `Meter`, and their demand."""
 
@@ -113,6 +132,10 @@ class Columns:
         self.relay_open = np.zeros(count, np.bool_)
         self.undrawn_wh = np.zeros(count, np.int64)
         self.opened_demand_wh = np.zeros(count, np.int64)
+        self.policy_index = np.full(count, NO_POLICY, np.int32)
+        self.clock_error_s = clock_errors_s(plan)
+        self._policies: list[Policy] = []
+        self._policy_indexes: dict[Policy, int] = {}
         self._load = LoadModel(plan.seed, plan.first_number, count, plan.start_s, ZoneInfo(plan.zone))
 
     def meter(self, row: int) -> Meter:
@@ -125,6 +148,7 @@ class Columns:
             bool(self.relay_open[row]),
             int(self.undrawn_wh[row]),
             int(self.opened_demand_wh[row]),
+            self._policy(int(self.policy_index[row])),
         )
 
     def put(self, row: int, meter: Meter) -> None:
@@ -135,6 +159,26 @@ class Columns:
         self.relay_open[row] = meter.relay_open
         self.undrawn_wh[row] = meter.undrawn_wh
         self.opened_demand_wh[row] = meter.opened_demand_wh
+        if meter.policy is not None:
+            self.policy_index[row] = self.index_of(meter.policy)
+
+    def index_of(self, policy: Policy) -> int:
+        """The index that stands for a policy in `policy_index`: all meters that hold it share it."""
+        index = self._policy_indexes.setdefault(policy, len(self._policies))
+        if index == len(self._policies):
+            self._policies.append(policy)
+        return index
+
+    def policy_versions(self, rows: Rows) -> list[int]:
+        """The version of the policy that each meter holds; 0: none."""
+        return [0 if index == NO_POLICY else self._policies[index].version for index in self.policy_index[rows]]
+
+    def _policy(self, index: int) -> Policy | None:
+        return None if index == NO_POLICY else self._policies[index]
+
+    def clock_s(self, row: int, now_s: int) -> int:
+        """What a meter's own clock says."""
+        return now_s + int(self.clock_error_s[row])
 
     def demand_wh(self, row: int, at_s: int) -> int:
         """The demand of one home since the start of the run."""

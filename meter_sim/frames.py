@@ -5,24 +5,23 @@ from typing import Final
 
 from headend.wire.codec import encode
 from headend.wire.messages import (
-    CreditResult,
     Hello,
     MeterCounters,
     ReadingKind,
     Readings,
     RelayPosition,
-    RelayResult,
+    Result,
     Results,
 )
 from meter_sim.fleet import Columns
-from meter_sim.log import FrameRow
+from meter_sim.log_tables import FrameRow
 
 MAX_READING_ROWS: Final = 500
 """Rows of a readings frame. At the contract's longest ids and numbers 500 rows are below 64 KiB."""
 
 MAX_HELLO_ROWS: Final = 250
 MAX_RESULT_ROWS: Final = 250
-"""Likewise: one row of the longest values is at most 250 bytes."""
+"""Likewise: one row of the longest values is at most 260 bytes."""
 
 
 def slices(rows: range, most: int) -> Iterator[range]:
@@ -65,21 +64,23 @@ def encode_hello(row: FrameRow, first_row: int, meters: list[str], columns: Colu
             credit_total_micros=total,
             relay_version=version,
             relay=position(is_open),
+            policy_version=policy_version,
         )
-        for meter, register, credit_seq, total, version, is_open in zip(
+        for meter, register, credit_seq, total, version, is_open, policy_version in zip(
             meters,
             row.registers_wh.tolist(),
             columns.credit_seq[part].tolist(),
             columns.credit_total_micros[part].tolist(),
             columns.relay_version[part].tolist(),
             columns.relay_open[part].tolist(),
+            columns.policy_versions(part),
             strict=True,
         )
     ]
     return encode(Hello(frame=row.frame, sent_at_s=row.at_s, meters=counters))
 
 
-def encode_results(results: Sequence[CreditResult | RelayResult], sent_at_s: int) -> Iterator[bytes]:
+def encode_results(results: Sequence[Result], sent_at_s: int) -> Iterator[bytes]:
     """As many results messages as are needed, in the order given."""
     for first in range(0, len(results), MAX_RESULT_ROWS):
         yield encode(Results(sent_at_s=sent_at_s, results=list(results[first : first + MAX_RESULT_ROWS])))

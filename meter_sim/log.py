@@ -5,31 +5,11 @@ that step goes on the wire. It is durable against SIGKILL of the process (synchr
 that a simulated meter's memory needs. Any other process may read it meanwhile (`mode=ro`). UPDATE and DELETE
 abort.
 
-Schema, version 1 (read as data by `headend audit --fleet-log`; times are seconds UTC, virtual):
-
-    fleet     one row: schema_version, seed, region, zone, interval_s, start_s, first_number, meters,
-              meters_per_gateway, meter_prefix, gateway_prefix, clock (a TimeScale spec)
-    meter     meter_key (the meter's number), meter and gateway (ids), opening_register_wh (at start_s)
-    event     event_id, at_s, meter_key, kind, number, credit_total_micros, relay, code, register_wh,
-              undrawn_wh
-                'credit'   number: credit sequence now applied; credit_total_micros: the counter now
-                'relay'    number: relay version now applied; relay: 'open' or 'closed', the position now
-                'refused'  number: sequence or version of the command; code: why; credit_total_micros (of a
-                           credit command) or relay (of a relay command): what was asked for
-              A command that changes nothing and is not refused leaves no row. A meter without a 'credit' row
-              has counter (0, 0); without a 'relay' row it has version 0 and is closed. register_wh is the
-              register at that moment; undrawn_wh what the home could not draw up to its last reconnection.
-    frame     gateway, frame, kind ('hello', 'interval', 'snapshot'), at_s, seq, first_meter_key, rows,
-              registers_wh, relays_open. Row i of a frame is meter first_meter_key + i. All meters of a fleet
-              take their readings together, so `seq` is the reading sequence number of every row (in a hello:
-              of the newest reading). registers_wh: `rows` little-endian signed 64-bit integers. relays_open:
-              NULL, or the rows i with an open relay, likewise.
-    receipt   gateway, frame, outcome ('accepted' or 'refused'), code, refused_rows, at_s
-    newest_reading (view)  for each first_meter_key: the newest reading frame (gateway, rows, seq, at_s,
-              registers_wh)
+Its schema is in `meter_sim/log_tables.py`.
 """
 
 import fcntl
+import json
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -39,58 +19,12 @@ import numpy as np
 from pysqlite3 import dbapi2 as sqlite
 
 from headend.wire.messages import ReadingKind
-from meter_sim.fleet import FleetPlan
+from meter_sim.fleet import FleetPlan, clock_errors_s
 from meter_sim.load import Integers, opening_register_wh
+from meter_sim.log_tables import APPEND_ONLY, SCHEMA_VERSION, TABLES, EventRow, FrameRow, ReceiptRow
+from meter_sim.policy import Policy
 
-SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT_MS: Final = 5_000
-HELLO: Final = "hello"
-
-_TABLES: Final = """
-CREATE TABLE fleet (
-    id INTEGER PRIMARY KEY CHECK (id = 1), schema_version INTEGER NOT NULL,
-    meters INTEGER NOT NULL, meters_per_gateway INTEGER NOT NULL, region TEXT NOT NULL,
-    start_s INTEGER NOT NULL,
-    seed INTEGER NOT NULL, interval_s INTEGER NOT NULL, zone TEXT NOT NULL, first_number INTEGER NOT NULL,
-    meter_prefix TEXT NOT NULL, gateway_prefix TEXT NOT NULL, clock TEXT NOT NULL
-);
-CREATE TABLE meter (
-    meter_key INTEGER PRIMARY KEY, meter TEXT NOT NULL UNIQUE, gateway TEXT NOT NULL,
-    opening_register_wh INTEGER NOT NULL
-);
-CREATE TABLE event (
-    event_id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL, meter_key INTEGER NOT NULL REFERENCES meter,
-    kind TEXT NOT NULL CHECK (kind IN ('credit', 'relay', 'refused')), number INTEGER NOT NULL,
-    credit_total_micros INTEGER, relay TEXT CHECK (relay IN ('open', 'closed')), code TEXT,
-    register_wh INTEGER NOT NULL, undrawn_wh INTEGER NOT NULL,
-    CHECK ((code IS NOT NULL) = (kind = 'refused')),
-    CHECK ((credit_total_micros IS NULL) <> (relay IS NULL))
-);
-CREATE INDEX event_by_meter ON event (meter_key, event_id);
-CREATE TABLE frame (
-    gateway TEXT NOT NULL, frame INTEGER NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('hello', 'interval', 'snapshot')),
-    at_s INTEGER NOT NULL, seq INTEGER NOT NULL, first_meter_key INTEGER NOT NULL, rows INTEGER NOT NULL,
-    registers_wh BLOB NOT NULL CHECK (length(registers_wh) = 8 * rows), relays_open BLOB,
-    UNIQUE (gateway, frame)
-);
-CREATE TABLE receipt (
-    gateway TEXT NOT NULL, frame INTEGER NOT NULL,
-    outcome TEXT NOT NULL CHECK (outcome IN ('accepted', 'refused')),
-    code TEXT, refused_rows INTEGER NOT NULL, at_s INTEGER NOT NULL,
-    PRIMARY KEY (gateway, frame)
-) WITHOUT ROWID;
-CREATE VIEW newest_reading AS
-    SELECT gateway, first_meter_key, rows, max(seq) AS seq, at_s, registers_wh
-    FROM frame WHERE kind <> 'hello' GROUP BY first_meter_key;
-"""
-
-_APPEND_ONLY: Final = """
-CREATE TRIGGER {table}_keeps_rows BEFORE DELETE ON {table}
-BEGIN SELECT RAISE(ABORT, 'the log of the meters is append-only'); END;
-CREATE TRIGGER {table}_keeps_values BEFORE UPDATE ON {table}
-BEGIN SELECT RAISE(ABORT, 'the log of the meters is append-only'); END;
-"""
 
 _LAST_CREDITS: Final = """
 SELECT meter_key, number, credit_total_micros, max(event_id)
@@ -100,6 +34,12 @@ _LAST_RELAYS: Final = """
 SELECT meter_key, number, relay = 'open', register_wh, undrawn_wh, max(event_id)
 FROM event WHERE kind = 'relay' GROUP BY meter_key
 """
+_LAST_POLICIES: Final = """
+SELECT meter_key, policy_key, max(event_id) FROM event WHERE kind = 'policy' GROUP BY meter_key
+"""
+_POLICIES: Final = """
+SELECT policy_key, version, digest, issued_at_s, valid_until_s, clock_tolerance_s, protected FROM policy
+"""
 _UNRECEIPTED: Final = """
 SELECT gateway, frame, kind, rows FROM frame LEFT JOIN receipt USING (gateway, frame)
 WHERE kind <> 'hello' AND receipt.outcome IS NULL ORDER BY frame.rowid
@@ -108,47 +48,6 @@ WHERE kind <> 'hello' AND receipt.outcome IS NULL ORDER BY frame.rowid
 
 class LogError(Exception):
     """The log cannot be used; the text says which file, why, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """A row of `event`."""
-
-    at_s: int
-    meter_key: int
-    kind: str
-    number: int
-    credit_total_micros: int | None
-    relay: str | None
-    code: str | None
-    register_wh: int
-    undrawn_wh: int
-
-
-@dataclass(frozen=True, slots=True)
-class FrameRow:
-    """A row of `frame`."""
-
-    gateway: str
-    frame: int
-    kind: str
-    at_s: int
-    seq: int
-    first_meter_key: int
-    registers_wh: Integers
-    open_rows: Integers
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptRow:
-    """A row of `receipt`."""
-
-    gateway: str
-    frame: int
-    outcome: str
-    code: str | None
-    refused_rows: int
-    at_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +65,7 @@ class FleetLog:
         self._connection = connection
         self._path = path
         self._lock = lock
+        self._policy_keys: dict[Policy, int] = {}
 
     @classmethod
     def open(cls, path: Path, plan: FleetPlan, clock: str) -> "FleetLog":
@@ -178,6 +78,7 @@ class FleetLog:
         try:
             log = cls(_connect(path), path, lock)
             log._prepare(plan, clock)
+            log._policy_keys = {policy: key for key, policy in log._policies()}
         except (sqlite.Error, OSError) as error:
             lock.close()
             raise LogError(f"{path}: {error}; is it a fleet log, and can it be written to?") from error
@@ -204,10 +105,34 @@ class FleetLog:
             run.execute("BEGIN IMMEDIATE")
             run.executemany("INSERT INTO frame VALUES (?,?,?,?,?,?,?,?,?)", map(_frame_values, frames))
             run.executemany("INSERT INTO receipt VALUES (?,?,?,?,?,?)", map(astuple, receipts))
-            run.executemany("INSERT INTO event VALUES (NULL,?,?,?,?,?,?,?,?,?)", map(astuple, events))
+            run.executemany(
+                "INSERT INTO event VALUES (NULL,?,?,?,?,?,?,?,?,?,?)", [self._event_values(row) for row in events]
+            )
             run.execute("COMMIT")
         except sqlite.Error as error:
             raise LogError(f"{self._path}: cannot write: {error}; a restart goes on from what is in it") from error
+
+    def _event_values(self, row: EventRow) -> tuple[Any, ...]:
+        policy_key = None if row.policy is None else self._policy_key(row.policy)
+        return (
+            row.at_s, row.meter_key, row.kind, row.number, row.credit_total_micros, row.relay,
+            policy_key, row.code, row.register_wh, row.undrawn_wh,
+        )  # fmt: skip
+
+    def _policy_key(self, policy: Policy) -> int:
+        """The key of a document, which is written when the first meter takes it."""
+        if policy not in self._policy_keys:
+            key = self._policy_keys[policy] = len(self._policy_keys) + 1
+            self._connection.execute("INSERT INTO policy VALUES (?,?,?,?,?,?,?)", (key, *_policy_values(policy)))
+        return self._policy_keys[policy]
+
+    def _policies(self) -> Iterator[tuple[int, Policy]]:
+        for key, version, digest, issued_at_s, valid_until_s, tolerance_s, text in self._connection.execute(
+            _POLICIES
+        ):
+            windows = json.loads(text)
+            begins, ends = tuple(begin for begin, _ in windows), tuple(end for _, end in windows)
+            yield key, Policy(version, digest, issued_at_s, valid_until_s, tolerance_s, begins, ends)
 
     def frame(self, gateway: str, frame: int) -> FrameRow:
         """Read one frame back, to send it again."""
@@ -264,6 +189,12 @@ class FleetLog:
         for meter_key, version, opened, register, undrawn, _ in self._connection.execute(_LAST_RELAYS):
             yield meter_key, version, bool(opened), register, undrawn
 
+    def last_policies(self) -> Iterator[tuple[int, Policy]]:
+        """The policy of each meter that has one: (meter_key, policy)."""
+        policies = {key: policy for policy, key in self._policy_keys.items()}
+        for meter_key, policy_key, _ in self._connection.execute(_LAST_POLICIES):
+            yield meter_key, policies[policy_key]
+
     def _prepare(self, plan: FleetPlan, clock: str) -> None:
         tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_schema")}
         if not tables:
@@ -276,25 +207,23 @@ class FleetLog:
     def _begin(self, plan: FleetPlan, clock: str) -> None:
         names = ", ".join(field.name for field in fields(plan))
         marks = ", ".join("?" * len(fields(plan)))
-        openings = _openings(plan)
+        meters = _meter_rows(plan)
         run = self._connection
         run.execute("BEGIN IMMEDIATE")
-        for statement in _TABLES.strip().split(";\n"):
+        for statement in TABLES.strip().split(";\n"):
             run.execute(statement)
-        for table in ("fleet", "meter", "event", "frame", "receipt"):
-            for statement in _APPEND_ONLY.format(table=table).strip().split("END;\n"):
+        for table in ("fleet", "meter", "policy", "event", "frame", "receipt"):
+            for statement in APPEND_ONLY.format(table=table).strip().split("END;\n"):
                 run.execute(statement.removesuffix("END;") + "END")
         run.execute(
             f"INSERT INTO fleet (id, schema_version, clock, {names}) VALUES (1, ?, ?, {marks})",
             (SCHEMA_VERSION, clock, *astuple(plan)),
         )
-        run.executemany("INSERT INTO meter VALUES (?,?,?,?)", openings)
+        run.executemany("INSERT INTO meter VALUES (?,?,?,?,?)", meters)
         run.execute("COMMIT")
 
     def _check(self, plan: FleetPlan) -> None:
-        stored, _, version = _read_plan(self._connection)
-        if version != SCHEMA_VERSION:
-            raise LogError(f"{self._path} has log version {version}; this program knows {SCHEMA_VERSION}")
+        stored, _ = _read_plan(self._connection, self._path)
         for field in fields(plan):
             was, now = getattr(stored, field.name), getattr(plan, field.name)
             if was != now:
@@ -315,18 +244,22 @@ def stored_plan(path: Path) -> tuple[FleetPlan, str] | None:
     try:
         connection = sqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
-            plan, clock, _ = _read_plan(connection)
+            return _read_plan(connection, path)
         finally:
             connection.close()
     except (sqlite.Error, TypeError, ValueError) as error:
         raise LogError(f"{path} is no fleet log ({error}); choose another --log") from error
-    return plan, clock
 
 
-def _read_plan(connection: Any) -> tuple[FleetPlan, str, int]:
+def _read_plan(connection: Any, path: Path) -> tuple[FleetPlan, str]:
+    (version,) = connection.execute("SELECT schema_version FROM fleet").fetchone()
+    if version != SCHEMA_VERSION:
+        raise LogError(
+            f"{path} has log version {version}; this program knows {SCHEMA_VERSION}; choose another --log"
+        )
     names = ", ".join(field.name for field in fields(FleetPlan))
-    *values, clock, version = connection.execute(f"SELECT {names}, clock, schema_version FROM fleet").fetchone()
-    return FleetPlan(*values), clock, version
+    *values, clock = connection.execute(f"SELECT {names}, clock FROM fleet").fetchone()
+    return FleetPlan(*values), clock
 
 
 def _connect(path: Path) -> Any:
@@ -353,10 +286,17 @@ def _hold(path: Path) -> IO[bytes]:
     return lock
 
 
-def _openings(plan: FleetPlan) -> Iterator[tuple[int, str, str, int]]:
-    values = opening_register_wh(plan.first_number, plan.meters).tolist()
-    for number, opening in enumerate(values, plan.first_number):
-        yield number, plan.meter_id(number), plan.gateway_id(number), opening
+def _meter_rows(plan: FleetPlan) -> Iterator[tuple[int, str, str, int, int]]:
+    openings = opening_register_wh(plan.first_number, plan.meters).tolist()
+    errors = clock_errors_s(plan).tolist()
+    for number, (opening, error) in enumerate(zip(openings, errors, strict=True), plan.first_number):
+        yield number, plan.meter_id(number), plan.gateway_id(number), opening, error
+
+
+def _policy_values(policy: Policy) -> tuple[Any, ...]:
+    windows = json.dumps(list(zip(policy.begins_s, policy.ends_s, strict=True)), separators=(",", ":"))
+    times = (policy.issued_at_s, policy.valid_until_s, policy.clock_tolerance_s)
+    return (policy.version, policy.digest, *times, windows)
 
 
 def _frame_values(row: FrameRow) -> tuple[Any, ...]:

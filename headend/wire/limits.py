@@ -17,5 +17,17 @@ MAX_INTEGER = 2**53 - 1
 In micros that is Rs 9,007,199,254; in Wh nine million GWh; in seconds far beyond any calendar.
 """
 
+MAX_POLICIES = 4
+"""Most policy documents in one message: all meters of a region have the same one, or the one before it."""
+
+MAX_PROTECTED = 600
+"""Most protected windows in one policy document. At the longest times 600 take 22 KiB."""
+
+FUTURE_TOLERANCE_S = 300
+"""How far ahead of a meter's clock an order may be dated before the meter refuses it."""
+
+HEX_256_PATTERN = r"^[0-9a-f]{64}$"
+"""A signature, a digest or a key: 256 bits in lower-case hexadecimal."""
+
 ID_PATTERN = r"^[A-Za-z0-9-]{1,32}$"
-"""Regions, gateways and meters. No character that MQTT gives a meaning to (`+`, `#`, `/`, `$`) is in it."""
+"""Regions, gateways, meters and keys. No character that MQTT gives a meaning to (`+`, `#`, `/`, `$`) is in it."""

@@ -1,21 +1,41 @@
 """The messages of the contract, version 1. Units are in the field names.
 
-Every message is one JSON object. Readers ignore fields that they do not know and refuse versions that they
-do not know. Integers are integers (`1.0` and `"1"` are refused). Times are seconds since 1970 UTC, energy is
-in watt-hours, money in micros (1,000,000 micros = 1 rupee).
+Every message is one JSON object. Readers ignore fields that they do not know, skip commands and results of a
+kind that they do not know, and refuse versions that they do not know. Integers are integers (`1.0` and `"1"` are
+refused). Times are seconds since 1970 UTC, energy is in watt-hours, money in micros (1,000,000 micros = 1 rupee).
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from itertools import pairwise
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from headend.wire.errors import ErrorCode, RefusalCode, RowCode
-from headend.wire.limits import ID_PATTERN, MAX_DETAIL_CHARS, MAX_INTEGER, MAX_ROWS, PROTOCOL_VERSION
+from headend.wire.limits import (
+    HEX_256_PATTERN,
+    ID_PATTERN,
+    MAX_DETAIL_CHARS,
+    MAX_INTEGER,
+    MAX_POLICIES,
+    MAX_PROTECTED,
+    MAX_ROWS,
+    PROTOCOL_VERSION,
+)
 
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 Ordinal = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+Hex256 = Annotated[str, StringConstraints(pattern=HEX_256_PATTERN)]
 
 
 class _Record(BaseModel):
@@ -66,6 +86,31 @@ class ReceiptOutcome(StrEnum):
     LATER = "later"
 
 
+# --- kinds: what a command or a result is about ------------------------------------------------------------
+
+KINDS: Final = ("credit", "relay", "policy")
+"""The kinds that this end knows; each is also the purpose of the keys that sign such commands."""
+
+_UNKNOWN: Final = "unknown"
+
+
+class Unknown(_Record):
+    """A command or result of a kind that this end does not know: skipped, and the others are used."""
+
+    kind: Annotated[str, WithJsonSchema({"type": "string", "not": {"enum": list(KINDS)}})]
+
+
+def _tag(item: Any) -> str | None:
+    kind = item.get("kind") if isinstance(item, dict) else getattr(item, "kind", None)
+    if kind in KINDS:
+        return str(kind)
+    return _UNKNOWN if isinstance(kind, str) else None
+
+
+_BY_KIND: Final = Discriminator(
+    _tag, custom_error_type="no_kind", custom_error_message="an object with a kind, which is a text, is needed"
+)
+
 # --- up: gateway to head-end -------------------------------------------------------------------------------
 
 
@@ -79,6 +124,7 @@ class MeterCounters(_Record):
     credit_total_micros: Count = Field(description="All money ever credited to the meter.")
     relay_version: Count = Field(description="Version of the newest relay command carried out; 0: none yet.")
     relay: RelayPosition
+    policy_version: Count = Field(default=0, description="Version of the policy in force; 0: none yet.")
 
 
 class Hello(_Message):
@@ -144,14 +190,32 @@ class RelayResult(_Record):
     at_s: Count
 
 
-Result = Annotated[CreditResult | RelayResult, Field(discriminator="kind")]
+class PolicyResult(_Record):
+    """The answer to the policy command of this version."""
+
+    kind: Literal["policy"] = "policy"
+    meter: Id
+    version: Ordinal = Field(description="The version of the command that this answers.")
+    outcome: Outcome
+    code: RefusalCode | None = None
+    at_s: Count
+
+
+Result = CreditResult | RelayResult | PolicyResult
+_AnyResult = Annotated[
+    Annotated[CreditResult, Tag("credit")]
+    | Annotated[RelayResult, Tag("relay")]
+    | Annotated[PolicyResult, Tag("policy")]
+    | Annotated[Unknown, Tag(_UNKNOWN)],
+    _BY_KIND,
+]
 
 
 class Results(_Message):
     """What meters did with commands. It has no receipt: an unanswered command comes again."""
 
     sent_at_s: Count
-    results: Annotated[list[Result], Field(min_length=1, max_length=MAX_ROWS)]
+    results: Annotated[list[_AnyResult], Field(min_length=1, max_length=MAX_ROWS)]
 
 
 class Status(_Message):
@@ -163,7 +227,12 @@ class Status(_Message):
 # --- down: head-end to gateway -----------------------------------------------------------------------------
 
 
-class CreditCommand(_Record):
+class _Signed(_Record):
+    key: Id | None = Field(default=None, description="The id of the master key that `signature` comes from.")
+    signature: Hex256 | None = Field(default=None, description="HMAC-SHA256; see gateway.md.")
+
+
+class CreditCommand(_Signed):
     """All money ever credited to a meter, as of credit number `seq`. Never expires."""
 
     kind: Literal["credit"] = "credit"
@@ -173,7 +242,7 @@ class CreditCommand(_Record):
     issued_at_s: Count
 
 
-class RelayCommand(_Record):
+class RelayCommand(_Signed):
     """The position that a relay shall have. The newest version wins; past `expires_at_s` it has no effect."""
 
     model_config = ConfigDict(
@@ -197,14 +266,54 @@ class RelayCommand(_Record):
         return self
 
 
-Command = Annotated[CreditCommand | RelayCommand, Field(discriminator="kind")]
+class PolicyCommand(_Signed):
+    """The policy that a meter shall hold: the document of this version and digest, in the same message."""
+
+    kind: Literal["policy"] = "policy"
+    meter: Id
+    version: Ordinal
+    digest: Hex256 = Field(description="SHA-256 of the document's canonical bytes; see gateway.md.")
+    issued_at_s: Count
+
+
+_Window = Annotated[list[Count], Field(min_length=2, max_length=2)]
+
+
+class PolicyDocument(_Record):
+    """When a meter opens its relay for nobody. The same for all meters of a region; the newest version wins."""
+
+    version: Ordinal
+    issued_at_s: Count = Field(description="A meter whose clock says less has a wrong clock.")
+    valid_until_s: Count = Field(description="From here on the windows are not known: open no relay.")
+    clock_tolerance_s: Count = Field(description="Windows count as longer by this much at both ends.")
+    protected: Annotated[list[_Window], Field(max_length=MAX_PROTECTED)] = Field(
+        description="Protected windows [from, to): ascending, apart from each other."
+    )
+
+    @model_validator(mode="after")
+    def _windows_ascend(self) -> Self:
+        ends = [at_s for window in self.protected for at_s in window]
+        if any(later <= earlier for earlier, later in pairwise(ends)):
+            raise ValueError("protected windows must be ascending, apart from each other, and not empty")
+        return self
+
+
+Command = CreditCommand | RelayCommand | PolicyCommand
+_AnyCommand = Annotated[
+    Annotated[CreditCommand, Tag("credit")]
+    | Annotated[RelayCommand, Tag("relay")]
+    | Annotated[PolicyCommand, Tag("policy")]
+    | Annotated[Unknown, Tag(_UNKNOWN)],
+    _BY_KIND,
+]
 
 
 class Commands(_Message):
-    """Commands to meters behind one gateway."""
+    """Commands to meters behind one gateway, and the documents that its policy commands name."""
 
     sent_at_s: Count
-    commands: Annotated[list[Command], Field(min_length=1, max_length=MAX_ROWS)]
+    commands: Annotated[list[_AnyCommand], Field(min_length=1, max_length=MAX_ROWS)]
+    policies: Annotated[list[PolicyDocument], Field(max_length=MAX_POLICIES)] | None = None
 
 
 class RefusedRow(_Record):

@@ -103,9 +103,10 @@ def asyncapi(golden_dir: Path) -> Json:
             "title": "Prepaid meters: gateway to head-end",
             "version": f"{PROTOCOL_VERSION}.0.0",
             "description": (
-                "Readings go up, credits and relay positions come down, over MQTT 3.1.1. Operations are seen "
-                "from the gateway. The rules that no schema can say (receipts, resending, sequences) are in "
-                f"gateway.md. At most {MAX_PAYLOAD_BYTES} bytes a payload and {MAX_ROWS} rows a list."
+                "Readings go up, credits, relay positions and policies come down, over MQTT 3.1.1. Operations are "
+                "seen from the gateway. The rules that no schema can say (receipts, resending, sequences, "
+                f"signatures) are in gateway.md. At most {MAX_PAYLOAD_BYTES} bytes a payload and {MAX_ROWS} "
+                "rows a list."
             ),
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },

@@ -1,5 +1,8 @@
 """`docs/gateway.md` says what the contract does: its payloads, codes, numbers and links."""
 
+import hashlib
+import hmac
+import json
 import re
 import shlex
 from pathlib import Path
@@ -8,8 +11,29 @@ import pytest
 
 from headend.wire.codec import decode
 from headend.wire.errors import ErrorCode, RefusalCode, RowCode
-from headend.wire.limits import MAX_DETAIL_CHARS, MAX_INTEGER, MAX_PAYLOAD_BYTES, MAX_ROWS
-from headend.wire.messages import Outcome, ReadingKind, ReceiptOutcome, Status
+from headend.wire.keys import MasterKey
+from headend.wire.limits import (
+    FUTURE_TOLERANCE_S,
+    MAX_DETAIL_CHARS,
+    MAX_INTEGER,
+    MAX_PAYLOAD_BYTES,
+    MAX_POLICIES,
+    MAX_PROTECTED,
+    MAX_ROWS,
+)
+from headend.wire.messages import (
+    KINDS,
+    Commands,
+    CreditCommand,
+    Outcome,
+    PolicyCommand,
+    ReadingKind,
+    ReceiptOutcome,
+    RelayCommand,
+    Status,
+    Unknown,
+)
+from headend.wire.signing import LABEL, canonical, digest, verify
 from headend.wire.topics import Address, Channel, parse_topic
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +42,7 @@ BLOCKS = re.findall(r"^```json (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTAL
 SHOWN = re.findall(r"^(ami/v1/\S+) (\{.*\})$", PAGE, re.MULTILINE)
 SHELL = "".join(re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 COMMANDS = [shlex.split(line) for line in SHELL.replace("\\\n", " ").splitlines()]
+VECTORS = json.loads((ROOT / "tests" / "contract" / "golden" / "signing.json").read_bytes())
 PUBLISHED = [command for command in COMMANDS if command[0] == "mosquitto_pub"]
 
 
@@ -69,8 +94,65 @@ def test_page_explains_every_word_of_the_contract(word: str) -> None:
 
 def test_page_states_the_limits_of_the_contract() -> None:
     limits = PAGE.partition("## Limits")[2].partition("## ")[0]
-    for number in (MAX_PAYLOAD_BYTES, MAX_ROWS, MAX_INTEGER, MAX_DETAIL_CHARS):
+    for number in (MAX_PAYLOAD_BYTES, MAX_ROWS, MAX_INTEGER, MAX_DETAIL_CHARS, MAX_POLICIES, MAX_PROTECTED):
         assert re.search(rf"(?<![\d,]){number:,}(?![\d,])", limits), number
+
+
+def signed_commands() -> Commands:
+    (payload,) = [payload for _, payload in BLOCKS if '"signature"' in payload]
+    message = decode(Channel.COMMANDS, payload.encode())
+    assert isinstance(message, Commands)
+    return message
+
+
+def test_signatures_on_the_page_hold_with_the_keys_of_the_vectors() -> None:
+    masters = {row["key"]: MasterKey(sign_from_s=0, **row) for row in VECTORS["master_keys"]}
+    commands = signed_commands().commands
+    assert [command.kind for command in commands] == ["credit", "policy"]
+    for command in commands:
+        assert not isinstance(command, Unknown)
+        assert verify(command, lambda key, purpose, meter: masters[key].meter_key(purpose, meter)) is None
+
+
+def test_canonical_text_and_shell_line_on_the_page_are_of_the_command_above_them() -> None:
+    credit = signed_commands().commands[0]
+    assert isinstance(credit, CreditCommand)
+    text = canonical(credit).decode()
+    assert f"`{text}`" in PAGE
+    ((meter_key, shell_text),) = [
+        (line[-1].partition("hexkey:")[2], line[1]) for line in COMMANDS if line[0] == "printf"
+    ]
+    assert shell_text == text
+    assert hmac.new(bytes.fromhex(meter_key), text.encode(), hashlib.sha256).hexdigest() == credit.signature
+
+
+def test_digest_on_the_page_is_that_of_its_document() -> None:
+    message = signed_commands()
+    policy = message.commands[1]
+    assert isinstance(policy, PolicyCommand)
+    assert message.policies is not None
+    assert [digest(document) for document in message.policies] == [policy.digest]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("credit", ("seq", "credit_total_micros", "issued_at_s")),
+        ("relay", ("version", "relay", "issued_at_s", "expires_at_s")),
+        ("policy", ("version", "digest", "issued_at_s")),
+    ],
+)
+def test_page_names_every_signed_field_in_its_order(kind: str, fields: tuple[str, ...]) -> None:
+    names = ", ".join(f"`{name}`" for name in (LABEL, kind, "key", "meter", *fields))
+    assert f"| `{kind}` | {names} |" in PAGE
+    model = {"credit": CreditCommand, "relay": RelayCommand, "policy": PolicyCommand}[kind]
+    assert {"key", "meter", *fields} == set(model.model_fields) - {"kind", "signature"}
+
+
+def test_page_names_the_kinds_and_the_tolerance_of_dates() -> None:
+    section = PAGE.partition("## Signatures and policies")[2].partition("\n## ")[0]
+    assert all(f"`{kind}`" in section for kind in KINDS)
+    assert section.count(f"{FUTURE_TOLERANCE_S} s") >= 2
 
 
 def test_links_lead_somewhere() -> None:

@@ -1,6 +1,7 @@
 """The golden messages against our own codec, topics and JSON Schemas."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_json_schema_says_what_the_index_says(case: dict[str, Any]) -> None:
 
 def ecma_validator(channel: Channel) -> Draft202012Validator:
     """JSON Schema's patterns are ECMA's, where `$` is the very end; Python's `$` is not."""
-    document = json.dumps(schema(channel)).replace('{1,32}$"', '{1,32}\\\\Z"')
+    document = re.sub(r'(?<=\})\$"', r'\\\\Z"', json.dumps(schema(channel)))
     assert ("\\\\Z" in document) == ("A-Za-z0-9-" in document)
     return Draft202012Validator(json.loads(document))
 

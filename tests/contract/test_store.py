@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_rules import plain_tariff
 from pysqlite3 import dbapi2 as sqlite
 
 from headend.adapters.memory import memory_store
@@ -13,10 +14,10 @@ from headend.adapters.sqlite import SqliteStore
 from headend.domain.delivery import DeliveryKind
 from headend.domain.ledger import GENESIS_HASH, Transfer, TransferKind, chain_hash
 from headend.domain.reconcile import ExceptionKind, HeadendView
-from headend.domain.tariff import FlatTariff
 from headend.service.ports import Store, StoreError, UnitOfWork
+from headend.service.ports.billing import SettledDay
 from headend.service.rows import Lane, NewTransfer, Registration
-from headend.service.settle import Billing, settle_days
+from headend.service.settle import settle_days
 from headend.service.traffic import GatewayId
 
 G1, G2 = GatewayId("R1", "G1"), GatewayId("R1", "G2")
@@ -373,29 +374,25 @@ def test_credit_numbers_go_up_by_one(uow: UnitOfWork) -> None:
     assert sorted(uow.all_credit_totals()) == [("M1", 1, 1), ("M1", 2, 3), ("M1", 3, 6)]
 
 
-def test_next_day_of_each_meter_can_be_settled(uow: UnitOfWork) -> None:
+def test_open_days_come_by_meter_and_day_with_what_their_bill_needs(uow: UnitOfWork) -> None:
     m1, m2, m3 = (key(uow, meter) for meter in ("M1", "M2", "M3"))
-    uow.add_snapshots([(m1, DAY, 150), (m1, DAY + 1, 160), (m2, DAY + 1, 500), (m3, DAY + 5, 1)])
-    days = uow.unsettled_days(MAX_DAY_WH, DAY + 1_000, 10)
-    assert [(day.meter, day.day, day.settled_register_wh, day.register_wh) for day in days] == [
-        ("M1", DAY, 100, 150),
-        ("M3", DAY + 5, 0, 1),
+    uow.add_snapshots([(m1, DAY + 1, 160), (m1, DAY, 150), (m2, DAY + 1, 500), (m3, DAY + 5, 1)])
+    days = uow.open_days(0, DAY + 1_000, 10)
+    assert [(day.meter, day.day, day.settled_day, day.settled_register_wh, day.register_wh) for day in days] == [
+        ("M1", DAY, DAY - 1, 100, 150),
+        ("M1", DAY + 1, DAY - 1, 100, 160),
+        ("M2", DAY + 1, DAY - 1, 100, 500),
+        ("M3", DAY + 5, DAY + 4, 0, 1),
     ]
-    assert len(uow.unsettled_days(MAX_DAY_WH, DAY + 1_000, 1)) == 1
-    uow.settle_days(days, NOW_S)
-    (day,) = uow.unsettled_days(MAX_DAY_WH, DAY + 1_000, 10)
-    assert (day.meter, day.day, day.settled_register_wh) == ("M1", DAY + 1, 150)
-    uow.settle_days([day], NOW_S)
-    assert uow.unsettled_days(MAX_DAY_WH, DAY + 1_000, 10) == []
+    assert uow.open_days(0, DAY + 1_000, 1) == days[:1]
+    assert uow.open_days(m1, DAY + 1_000, 10) == days[2:]
+    assert uow.open_days(0, DAY + 1, 10) == days[:1], "a day that is not over waits"
+    uow.settle([(m1, DAY)], [SettledDay(m1, DAY, 150, 50)], NOW_S)
+    day = uow.open_days(0, DAY + 1_000, 10)[0]
+    assert (day.meter, day.day, day.settled_day) == ("M1", DAY + 1, DAY)
+    assert (day.settled_register_wh, day.month_wh) == (150, 50)
     told = {subject for subject, _ in uow.violations("energy_charged_once")}
-    assert told == {"M1", "M3"}, "they were marked as settled here, and nothing was charged"
-
-
-def test_impossible_days_are_not_settled_and_are_listed(uow: UnitOfWork) -> None:
-    m1, m2, m3 = (key(uow, meter) for meter in ("M1", "M2", "M3"))
-    uow.add_snapshots([(m1, DAY, 99), (m2, DAY, 100 + MAX_DAY_WH + 1), (m3, DAY + 5, MAX_DAY_WH)])
-    assert [day.meter for day in uow.unsettled_days(MAX_DAY_WH, DAY + 1_000, 10)] == ["M3"]
-    assert [day.meter for day in uow.impossible_days(MAX_DAY_WH)] == ["M1", "M2"]
+    assert told == {"M1"}, "it was marked as settled here, and nothing was charged"
 
 
 def test_statement_is_of_one_meter_in_pages_with_the_later_facts(uow: UnitOfWork) -> None:
@@ -480,9 +477,10 @@ def test_exception_holds_the_lane_of_its_name(uow: UnitOfWork, kind: ExceptionKi
         recharge(uow, meter, f"PAY-{meter}")
         uow.issue_relay(meter, "closed", "r", None, NOW_S)
     uow.add_exception(kind, key(uow, "M1"), "d", NOW_S)
+    queued = (DeliveryKind.CREDIT, DeliveryKind.RELAY)
     wanted = [lane(uow, meter, each) for meter in ("M1", "M2") for each in DeliveryKind]
     found = {(d.meter, d.kind) for d in uow.newest_open(wanted)}
-    assert found == {(meter, each) for meter in ("M1", "M2") for each in DeliveryKind} - {("M1", k) for k in held}
+    assert found == {(meter, each) for meter in ("M1", "M2") for each in queued} - {("M1", k) for k in held}
 
 
 def test_sending_marks_all_up_to_the_number_that_travels(uow: UnitOfWork) -> None:
@@ -662,7 +660,11 @@ TAMPERING = {
     "UPDATE meter SET settled_register_wh = 140 WHERE meter = 'M1'": {"energy_charged_once"},
     "UPDATE snapshot SET settled_at_s = NULL": {"energy_charged_once"},
     "DELETE FROM snapshot": {"energy_charged_once"},
-    "DELETE FROM transfer WHERE kind = 'ENERGY'": {"energy_charged_once", "balances_fold"},
+    "UPDATE transfer SET amount_micros = 7 WHERE kind = 'CHARGE'": {"charge_has_transfer", "balances_fold"},
+    "UPDATE charge SET energy_wh = 1": {"energy_charged_once"},
+    "UPDATE charge SET total_micros = 1, energy_micros = 1": {"charge_has_transfer"},
+    "UPDATE charge SET reversed = 1": {"charge_has_transfer"},
+    "DELETE FROM charge": {"energy_charged_once", "charge_has_transfer"},
     "UPDATE meter SET credit_seq = 2 WHERE meter = 'M1'": {"sequences_have_no_gap"},
 }
 CHECKS = (
@@ -670,6 +672,8 @@ CHECKS = (
     "balances_fold",
     "recharge_has_delivery",
     "energy_charged_once",
+    "charge_has_transfer",
+    "reversals_name_their_transfer",
     "sent_was_committed",
     "sequences_have_no_gap",
     "applied_by_the_meter",
@@ -686,11 +690,12 @@ def test_each_check_finds_what_it_is_for(uow: UnitOfWork, tampering: str | None)
     send(uow, lane(uow, "M1"))
     uow.apply_credits([(m1, 1, NOW_S, 10)])
     uow.add_snapshots([(m1, DAY, 150)])
-    assert settle_days(Billing(FlatTariff(1), MAX_DAY_WH), uow, DAY + 1, NOW_S, 1) == 1
+    uow.put_tariff(plain_tariff(1), "test", NOW_S)
+    assert settle_days(MAX_DAY_WH, uow, 0, DAY + 1, NOW_S, 1).days == [(m1, DAY)]
     uow.advance_registers([(m1, 1, NOW_S, 150, 0)])
     if tampering is not None:
         uow._connection.execute(tampering)  # type: ignore[attr-defined]
     found = {check: uow.violations(check) for check in CHECKS}
     assert {check for check, violations in found.items() if violations} == TAMPERING.get(tampering or "", set())
     named = {subject for violations in found.values() for subject, _ in violations}
-    assert named <= {"M1", "all accounts", "consumer/M1", "energy"}
+    assert named <= {"M1", "all accounts", "consumer/M1", "charges", "energy"}

@@ -18,6 +18,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from waiting import wait_until
 
+from headend.wire.keys import KeyRing, MasterKey
+from headend.wire.messages import CreditCommand
+
 PROGRAM = Path(sys.executable).with_name("meter-sim")
 METERS = 40
 GATEWAYS = 4
@@ -36,6 +39,7 @@ class Responder:
         self.online: dict[str, bool] = {}
         self.contradictions: list[str] = []
         self.receipted_share = 0.5
+        self.key: MasterKey | None = None
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *_: client.subscribe("ami/v1/R1/+/up/+", 1)
@@ -55,14 +59,9 @@ class Responder:
                 if self.applied.get(meter, (0, 0))[0] < credit[1]
             ]
         for meter, gateway, seq, total in open_ones:
-            command = {
-                "kind": "credit",
-                "meter": meter,
-                "seq": seq,
-                "credit_total_micros": total,
-                "issued_at_s": 1,
-            }
-            self._down(gateway, "commands", {"commands": [command]})
+            command = CreditCommand(meter=meter, seq=seq, credit_total_micros=total, issued_at_s=1)
+            sent = command if self.key is None else self.key.sign(command)
+            self._down(gateway, "commands", {"commands": [sent.model_dump(exclude_none=True)]})
 
     def all_applied(self) -> bool:
         self.send_credits()
@@ -114,13 +113,13 @@ class Responder:
         self._down(gateway, "receipts", {"receipts": [{"frame": content["frame"], "outcome": "accepted"}]})
 
 
-def start_fleet(port: int, log: Path) -> subprocess.Popen[bytes]:
+def start_fleet(port: int, log: Path, *more: str) -> subprocess.Popen[bytes]:
     options = {
         "--meters": METERS, "--meters-per-gateway": METERS // GATEWAYS, "--interval": "60s", "--log": log,
         "--broker": f"mqtt://127.0.0.1:{port}", "--start": "2024-10-30T00:00", "--speed": 600, "--resend": 0.3,
     }  # fmt: skip
     words = [str(word) for option in options.items() for word in option]
-    return subprocess.Popen([PROGRAM, "run", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen([PROGRAM, "run", *words, *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def end_fleet(process: subprocess.Popen[bytes]) -> None:
@@ -198,6 +197,34 @@ def test_fleet_killed_and_restarted_loses_and_doubles_nothing(
     check_against_log(responder, log)
     events = rows_of(log, "SELECT meter_key, kind, number, credit_total_micros FROM event ORDER BY meter_key")
     assert events == [(number, "credit", 3, 1_000_000 * number) for number in range(1, METERS + 1)]
+
+
+def test_fleet_with_keys_takes_signed_commands_only_and_a_new_key_from_the_file(
+    mosquitto: int, responder: Responder, tmp_path: Path
+) -> None:
+    log, ring = tmp_path / "fleet.db", tmp_path / "ring"
+    first = MasterKey(key="k1", secret="1" * 64, sign_from_s=0)
+    second = MasterKey(key="k2", secret="2" * 64, sign_from_s=0)
+    ring.write_text(KeyRing(keys=[first]).model_dump_json())
+    responder.credits["M0000001"] = ("G0001", 1, 500)
+    refusals = "SELECT DISTINCT code FROM event WHERE kind = 'refused' ORDER BY code"
+
+    def refused() -> list[Any]:
+        responder.send_credits()
+        return rows_of(log, refusals)
+
+    process = start_fleet(mosquitto, log, "--keys", str(ring))
+    try:
+        wait_until(lambda: len(responder.online) == GATEWAYS, 30.0)
+        wait_until(lambda: refused() == [("BAD_SIGNATURE",)], 30.0, period_s=0.2)
+        responder.key = second
+        wait_until(lambda: refused() == [("BAD_SIGNATURE",), ("UNKNOWN_KEY",)], 30.0, period_s=0.2)
+        assert rows_of(log, "SELECT count(*) FROM event WHERE kind = 'credit'") == [(0,)]
+        ring.write_text(KeyRing(keys=[first, second]).model_dump_json())
+        wait_until(responder.all_applied, 30.0, period_s=0.2)
+    finally:
+        end_fleet(process)
+    assert rows_of(log, "SELECT credit_total_micros FROM event WHERE kind = 'credit'") == [(500,)]
 
 
 def test_broker_killed_and_restarted_is_survived(

@@ -7,9 +7,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from headend.wire.codec import decode, encode
+from headend.wire.keys import MasterKey
 from headend.wire.messages import (
+    Command,
     Commands,
     CreditCommand,
+    PolicyCommand,
+    PolicyDocument,
     Receipt,
     ReceiptOutcome,
     Receipts,
@@ -17,6 +21,7 @@ from headend.wire.messages import (
     RelayPosition,
     Request,
 )
+from headend.wire.signing import digest
 from headend.wire.topics import Channel, parse_topic
 from meter_sim.core import FleetCore
 from meter_sim.fleet import FleetPlan
@@ -28,6 +33,13 @@ from meter_sim.traffic import Connected, Disconnected, Message, Out
 ZONE = ZoneInfo("Asia/Kolkata")
 START_S = midnight_s(date(2024, 10, 30), ZONE)
 QUARTER_S = 900
+
+
+def document_of(version: int, *protected: tuple[int, int], **more: int) -> PolicyDocument:
+    """A policy issued at the start of the bench; windows in seconds from there."""
+    times = {"issued_at_s": START_S, "valid_until_s": START_S + 30 * 86_400, "clock_tolerance_s": 60} | more
+    windows = [[START_S + from_s, START_S + to_s] for from_s, to_s in protected]
+    return PolicyDocument(version=version, protected=windows, **times)
 
 
 def plan_of(meters: int = 4, meters_per_gateway: int = 4, **more: Any) -> FleetPlan:
@@ -43,6 +55,7 @@ class Bench:
         self.options = options
         self.monotonic_s = 1_000.0
         self.now_s = START_S
+        self.key: MasterKey | None = None
         self._open()
 
     def _open(self) -> None:
@@ -85,19 +98,36 @@ class Bench:
         rows = [Receipt(frame=frame, outcome=outcome, retry_after_s=retry_after_s) for frame in frames]
         return self.down(Channel.RECEIPTS, Receipts(sent_at_s=self.now_s, receipts=rows), gateway)
 
+    def commands(
+        self, *commands: Command, policies: list[PolicyDocument] | None = None, gateway: int = 0
+    ) -> tuple[int, Message]:
+        """Commands, signed where the bench has a key to sign with."""
+        signed = [self.key.sign(command) if self.key else command for command in commands]
+        message = Commands(sent_at_s=self.now_s, commands=signed, policies=policies)
+        return self.down(Channel.COMMANDS, message, gateway)
+
     def credit(self, meter: str, seq: int, total: int, gateway: int = 0) -> tuple[int, Message]:
         command = CreditCommand(meter=meter, seq=seq, credit_total_micros=total, issued_at_s=self.now_s)
-        return self.down(Channel.COMMANDS, Commands(sent_at_s=self.now_s, commands=[command]), gateway)
+        return self.commands(command, gateway=gateway)
 
     def relay(
         self, meter: str, version: int, relay: RelayPosition, expires_at_s: int | None = None
     ) -> tuple[int, Message]:
         if relay is RelayPosition.OPEN and expires_at_s is None:
             expires_at_s = self.now_s + 3_600
-        command = RelayCommand(
-            meter=meter, version=version, relay=relay, issued_at_s=self.now_s, expires_at_s=expires_at_s
+        return self.commands(
+            RelayCommand(
+                meter=meter, version=version, relay=relay, issued_at_s=self.now_s, expires_at_s=expires_at_s
+            )
         )
-        return self.down(Channel.COMMANDS, Commands(sent_at_s=self.now_s, commands=[command]))
+
+    def policy(self, document: PolicyDocument, *meters: str) -> tuple[int, Message]:
+        """One document for these meters."""
+        commands = [
+            PolicyCommand(meter=meter, version=document.version, digest=digest(document), issued_at_s=self.now_s)
+            for meter in meters
+        ]
+        return self.commands(*commands, policies=[document])
 
     def hello_request(self) -> tuple[int, Message]:
         return self.down(Channel.REQUESTS, Request(sent_at_s=self.now_s, want="hello"))

@@ -55,6 +55,10 @@ def test_parts_of_a_fleet_are_the_same_meters_as_the_whole() -> None:
         (["meters", "--gateway-prefix", "G1"], "prefix"),
         (["run", "--json", "no/such/folder/x.json"], "no folder"),
         (["run", "--meterz", "1"], "meterz"),
+        (["run", "--keys", "no/such/ring"], "no/such/ring"),
+        (["run", "--keys", "/dev/null"], "no key ring"),
+        (["run", "--clock-error", "much"], "no span of time"),
+        (["run", "--clock-error", "999999d"], "clock error"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(options: list[str], said: str, tmp_path: Path) -> None:

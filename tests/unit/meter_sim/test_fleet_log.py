@@ -1,3 +1,4 @@
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -6,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from pysqlite3 import dbapi2
-from unit.meter_sim.fleet_bench import QUARTER_S, START_S, Bench, plan_of
+from unit.meter_sim.fleet_bench import QUARTER_S, START_S, Bench, document_of, plan_of
 
 from headend.wire.messages import RelayPosition
-from meter_sim.log import FleetLog, FrameRow, LogError, ReceiptRow, stored_plan
+from meter_sim.log import FleetLog, LogError, stored_plan
+from meter_sim.log_tables import FrameRow, ReceiptRow
 
 
 def read(path: Path, query: str) -> list[Any]:
@@ -27,10 +29,12 @@ def used(bench: Bench) -> Bench:
     bench.step([bench.credit("M0000001", 1, 500), bench.relay("M0000002", 1, RelayPosition.OPEN)], after_s=60)
     bench.step([bench.credit("M0000001", 2, 400)], after_s=QUARTER_S)
     bench.step([bench.receipts(2)])
+    bench.step([bench.policy(document_of(3, (900, 7_200), (9_000, 9_900)), "M0000001", "M0000003")])
+    bench.step([bench.relay("M0000001", 1, RelayPosition.OPEN)])
     return bench
 
 
-@pytest.mark.parametrize("table", ["fleet", "meter", "event", "frame", "receipt"])
+@pytest.mark.parametrize("table", ["fleet", "meter", "policy", "event", "frame", "receipt"])
 def test_no_row_can_be_changed_or_deleted(used: Bench, table: str) -> None:
     intruder = dbapi2.connect(str(used.path), isolation_level=None)
     before = intruder.execute(f"SELECT * FROM {table}").fetchall()
@@ -45,7 +49,7 @@ def test_no_row_can_be_changed_or_deleted(used: Bench, table: str) -> None:
 
 def test_replacing_a_row_is_refused_too(used: Bench) -> None:
     with pytest.raises(dbapi2.DatabaseError, match="append-only"):
-        used.log._connection.execute("INSERT OR REPLACE INTO meter VALUES (1, 'M0000001', 'G0001', 0)")
+        used.log._connection.execute("INSERT OR REPLACE INTO meter VALUES (1, 'M0000001', 'G0001', 0, 0)")
 
 
 def test_auditor_reads_the_truth_of_each_meter_while_the_fleet_runs(used: Bench) -> None:
@@ -54,7 +58,18 @@ def test_auditor_reads_the_truth_of_each_meter_while_the_fleet_runs(used: Bench)
         (1, "credit", 1, 500, None, None),
         (2, "relay", 1, None, "open", None),
         (1, "refused", 2, 400, None, "TOTAL_WENT_BACK"),
+        (1, "policy", 3, None, None, None),
+        (3, "policy", 3, None, None, None),
+        (1, "refused", 1, None, "open", "PROTECTED"),
     ]
+    ((version, issued_at_s, valid_until_s, tolerance_s, windows),) = read(
+        used.path,
+        "SELECT version, issued_at_s, valid_until_s, clock_tolerance_s, protected FROM policy"
+        " WHERE policy_key IN (SELECT policy_key FROM event WHERE meter_key = 1)",
+    )
+    assert (version, issued_at_s, valid_until_s - START_S, tolerance_s) == (3, START_S, 30 * 86_400, 60)
+    spans = [[at_s - START_S for at_s in window] for window in json.loads(windows)]
+    assert spans == [[900, 7_200], [9_000, 9_900]]
     ((gateway, first, rows, seq, at_s, blob),) = read(
         used.path, "SELECT gateway, first_meter_key, rows, seq, at_s, registers_wh FROM newest_reading"
     )
@@ -97,6 +112,7 @@ def test_a_step_is_written_whole_or_not_at_all(bench: Bench) -> None:
         ({"meters": 8}, "meters"),
         ({"interval_s": 60}, "interval_s"),
         ({"zone": "UTC"}, "zone"),
+        ({"clock_error_s": 5}, "clock_error_s"),
     ],
 )
 def test_log_of_another_fleet_is_refused_by_name(used: Bench, change: dict[str, Any], named: str) -> None:
@@ -129,3 +145,37 @@ def test_what_is_no_log_is_refused(tmp_path: Path, new_bench: Callable[..., Benc
 
 def test_log_tells_its_plan_and_clock(used: Bench) -> None:
     assert stored_plan(used.path) == (used.plan, "clock")
+
+
+def test_log_of_another_version_is_refused_by_its_number(used: Bench) -> None:
+    used.close()
+    intruder = dbapi2.connect(str(used.path), isolation_level=None)
+    intruder.execute("DROP TRIGGER fleet_keeps_values")
+    intruder.execute("UPDATE fleet SET schema_version = 1")
+    intruder.close()
+    for look in (lambda: stored_plan(used.path), lambda: FleetLog.open(used.path, used.plan, "clock")):
+        with pytest.raises(LogError, match="has log version 1; this program knows 2"):
+            look()
+
+
+def test_policy_in_force_survives_a_restart_and_is_shared(used: Bench) -> None:
+    used.step([used.policy(document_of(4, (3_600, 7_200)), "M0000003")])
+    before = [used.core.columns.meter(row).policy for row in range(4)]
+    used.restart()
+    after = [used.core.columns.meter(row).policy for row in range(4)]
+    assert [policy and (policy.version, policy.begins_s, policy.ends_s) for policy in after] == [
+        policy and (policy.version, policy.begins_s, policy.ends_s) for policy in before
+    ]
+    assert [policy and policy.version for policy in after] == [3, None, 4, None]
+    used.greet()
+    used.step([used.policy(document_of(4, (3_600, 7_200)), "M0000001", "M0000002")])
+    assert read(used.path, "SELECT version FROM policy ORDER BY policy_key") == [(3,), (4,)]
+    assert used.core.columns.meter(0).policy is used.core.columns.meter(2).policy
+
+
+def test_meter_rows_name_the_error_of_each_clock(new_bench: Callable[..., Bench]) -> None:
+    bench = new_bench(plan=plan_of(200, 50, clock_error_s=600))
+    rows = read(bench.path, "SELECT clock_error_s FROM meter ORDER BY meter_key")
+    assert [error for (error,) in rows] == bench.core.columns.clock_error_s.tolist()
+    assert min(rows) < (-300,) < (300,) < max(rows)
+    assert all(abs(error) <= 600 for (error,) in rows)
