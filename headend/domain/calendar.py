@@ -10,6 +10,15 @@ def day_of(at_s: int, zone: ZoneInfo) -> int:
     return datetime.fromtimestamp(at_s, zone).date().toordinal()
 
 
+def minute_of_day(at_s: int, zone: ZoneInfo) -> int | None:
+    """The local minute of the day that begins at an instant; None: none begins there."""
+    try:
+        local = datetime.fromtimestamp(at_s, zone)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return None if local.second else local.hour * 60 + local.minute
+
+
 def midnight_s(day: int, zone: ZoneInfo) -> int:
     """The instant at which a billing day begins."""
     return int(datetime.combine(date.fromordinal(day), time_of_day(), zone).timestamp())

@@ -1,14 +1,17 @@
-"""The life of a delivery: a credit or a relay position on its way to a meter.
+"""The life of a delivery: a credit, a relay position or a policy on its way to a meter.
 
     QUEUED --send--> SENT --apply--> APPLIED
-       ^              |  \\
+       ^              |  \\              |
        +---time out---+   +--reject--> REJECTED
+       +---------------forget-----------+
 
 A delivery is committed as SENT before it goes on the wire, and only the meter's own answer makes it APPLIED. A
 time-out, a lost link or a restart of ours puts it back to QUEUED with the same sequence number. An answer that
 comes after the time-out finds the delivery QUEUED and counts all the same: it tells of the meter, not of our
-patience. APPLIED and REJECTED are ends: whatever comes later changes nothing. A credit never expires and is
-never superseded; a relay position ends as REJECTED with the reason when it does.
+patience. APPLIED and REJECTED are ends: whatever a meter says later changes
+nothing. Only where the meter itself is another one, or lost its memory, what it had applied is forgotten and goes
+out again. A credit never expires and is never superseded; a relay position ends as REJECTED with the reason when it
+does, and so does a policy, which is superseded but never expires.
 """
 
 from enum import StrEnum
@@ -20,6 +23,7 @@ class DeliveryKind(StrEnum):
 
     CREDIT = "CREDIT"
     RELAY = "RELAY"
+    POLICY = "POLICY"
 
 
 class State(StrEnum):
@@ -38,6 +42,7 @@ class Event(StrEnum):
     TIME_OUT = "TIME_OUT"
     APPLY = "APPLY"
     REJECT = "REJECT"
+    FORGET = "FORGET"
 
 
 TABLE: Final[dict[tuple[State, Event], State]] = {
@@ -47,9 +52,10 @@ TABLE: Final[dict[tuple[State, Event], State]] = {
     (State.SENT, Event.TIME_OUT): State.QUEUED,
     (State.SENT, Event.APPLY): State.APPLIED,
     (State.SENT, Event.REJECT): State.REJECTED,
+    (State.APPLIED, Event.FORGET): State.QUEUED,
 }
 
-OPEN_STATES: Final = frozenset(state for state, _ in TABLE)
+OPEN_STATES: Final = frozenset({State.QUEUED, State.SENT})
 
 
 def advance(state: State, event: Event) -> State:

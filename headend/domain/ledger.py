@@ -6,9 +6,12 @@ that names the old one. Consumers' accounts are liabilities: balance = credits -
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
+
+from headend.domain.pricing import DayCharge
 
 
 class TransferKind(StrEnum):
@@ -16,6 +19,14 @@ class TransferKind(StrEnum):
 
     RECHARGE = "RECHARGE"
     ENERGY = "ENERGY"
+    """A day's charge as the first schema had it: energy at one price, without lines."""
+    CHARGE = "CHARGE"
+    SPLIT = "SPLIT"
+    """What charges gathered, from the account `charges` on to those of their lines."""
+    REVERSAL = "REVERSAL"
+    ARREARS = "ARREARS"
+    INSTALMENT = "INSTALMENT"
+    REFUND = "REFUND"
 
 
 class RecordOutcome(StrEnum):
@@ -31,8 +42,18 @@ class RecordOutcome(StrEnum):
 RECHARGES_ACCOUNT: Final = "recharges"
 """Debited by every recharge: money that payment channels owe or have paid us."""
 
+CHARGES_ACCOUNT: Final = "charges"
+"""Credited by every charge and emptied again in the same commit: it stands at zero."""
+
 ENERGY_ACCOUNT: Final = "energy"
-"""Credited by every energy charge: revenue."""
+FIXED_ACCOUNT: Final = "fixed"
+DUTY_ACCOUNT: Final = "duty"
+REBATES_ACCOUNT: Final = "rebates"
+ROUNDING_ACCOUNT: Final = "rounding"
+"""The lines of bills: revenue, duty owed to the state, rebates granted, and what rounding to a paisa leaves."""
+
+REFUNDS_ACCOUNT: Final = "refunds"
+"""Credited with what is owed to consumers who moved out."""
 
 GENESIS_HASH: Final = bytes(32)
 
@@ -83,3 +104,30 @@ def chain_hash(
         f"{accepted_at_s}\n{posted_at_s}\n{'' if corrects is None else corrects}"
     )
     return hashlib.sha256(previous + fields.encode()).digest()
+
+
+class LineTransfer(NamedTuple):
+    """What goes from one account to another for one line of many bills. `account` is the line's own."""
+
+    account: str
+    debits: str
+    credits: str
+    amount_micros: int
+
+
+def line_transfers(bills: Sequence[DayCharge], sign: int = 1) -> list[LineTransfer]:
+    """Where the total of bills goes, by their lines. `sign` -1: where it comes back from."""
+    lines = (
+        (ENERGY_ACCOUNT, sign * sum(bill.energy_micros for bill in bills)),
+        (FIXED_ACCOUNT, sign * sum(bill.fixed_micros for bill in bills)),
+        (DUTY_ACCOUNT, sign * sum(bill.duty_micros for bill in bills)),
+        (REBATES_ACCOUNT, -sign * sum(bill.rebate_micros for bill in bills)),
+        (ROUNDING_ACCOUNT, sign * sum(bill.rounding_micros for bill in bills)),
+    )
+    return [
+        LineTransfer(account, CHARGES_ACCOUNT, account, amount)
+        if amount > 0
+        else LineTransfer(account, account, CHARGES_ACCOUNT, -amount)
+        for account, amount in lines
+        if amount
+    ]

@@ -6,23 +6,8 @@ counter ahead of ours, a total that does not belong to its number), a person has
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class ExceptionKind(StrEnum):
-    """What a person must look at. One whose name begins with a delivery's kind holds that meter's deliveries."""
-
-    REGISTER_WENT_BACK = "REGISTER_WENT_BACK"
-    READING_SEQ_WENT_BACK = "READING_SEQ_WENT_BACK"
-    CLOCK_AHEAD = "CLOCK_AHEAD"
-    IMPLAUSIBLE_JUMP = "IMPLAUSIBLE_JUMP"
-    SNAPSHOT_DIFFERS = "SNAPSHOT_DIFFERS"
-    CREDIT_WENT_BACK = "CREDIT_WENT_BACK"
-    CREDIT_AHEAD = "CREDIT_AHEAD"
-    CREDIT_TOTAL_DIFFERS = "CREDIT_TOTAL_DIFFERS"
-    CREDIT_REFUSED = "CREDIT_REFUSED"
-    RELAY_AHEAD = "RELAY_AHEAD"
-    METER_NOT_FOUND = "METER_NOT_FOUND"
+from headend.domain.exception_kind import ExceptionKind as ExceptionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +20,7 @@ class MeterView:
     credit_seq: int
     credit_total_micros: int
     relay_version: int
+    policy_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +38,8 @@ class HeadendView:
     applied_credit_at_s: int
     relay_version: int
     applied_relay_version: int
+    policy_version: int = 0
+    applied_policy_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +57,13 @@ class RelayApplied:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyApplied:
+    """The meter holds the policy of this version."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exceptional:
     """A person must look at this meter; until then nothing is sent to it for the counter in question."""
 
@@ -76,7 +71,14 @@ class Exceptional:
     detail: str
 
 
-Finding = CreditApplied | RelayApplied | Exceptional
+@dataclass(frozen=True, slots=True)
+class PolicyForgotten:
+    """The meter once held our policy and now holds this older version: it has to be told again."""
+
+    version: int
+
+
+Finding = CreditApplied | RelayApplied | PolicyApplied | PolicyForgotten | Exceptional
 
 
 def reconcile(theirs: MeterView, ours: HeadendView, our_total_micros: int | None) -> Iterator[Finding]:
@@ -84,8 +86,7 @@ def reconcile(theirs: MeterView, ours: HeadendView, our_total_micros: int | None
 
     `our_total_micros` is our cumulative total at the meter's credit number, None where we have no such number.
     What is behind in a healthy way yields nothing: open deliveries are sent again anyhow. A lower counter in an
-    *older* message is no more than a late message, so the meter's time decides: only a counter that is lower
-    later went back.
+    *older* message is only late, so the meter's time decides: a counter that is lower later went back.
     """
     yield from reconcile_credit(theirs.at_s, theirs.credit_seq, theirs.credit_total_micros, ours, our_total_micros)
     if theirs.at_s > ours.read_at_s:
@@ -101,12 +102,19 @@ def reconcile(theirs: MeterView, ours: HeadendView, our_total_micros: int | None
                 " its readings look old and are not used",
             )
     if theirs.relay_version > ours.relay_version:
-        yield Exceptional(
-            ExceptionKind.RELAY_AHEAD,
-            f"relay version {theirs.relay_version} at the meter, {ours.relay_version} issued by us",
-        )
+        yield _ahead(ExceptionKind.RELAY_AHEAD, "relay", theirs.relay_version, ours.relay_version)
     elif theirs.relay_version > ours.applied_relay_version:
         yield RelayApplied(theirs.relay_version)
+    if theirs.policy_version > ours.policy_version:
+        yield _ahead(ExceptionKind.POLICY_AHEAD, "policy", theirs.policy_version, ours.policy_version)
+    elif theirs.policy_version > ours.applied_policy_version:
+        yield PolicyApplied(theirs.policy_version)
+    elif theirs.policy_version < ours.applied_policy_version and theirs.at_s > ours.read_at_s:
+        yield PolicyForgotten(theirs.policy_version)
+
+
+def _ahead(kind: ExceptionKind, what: str, theirs: int, ours: int) -> Exceptional:
+    return Exceptional(kind, f"{what} version {theirs} at the meter, {ours} issued by us")
 
 
 def reconcile_credit(

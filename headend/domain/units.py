@@ -41,3 +41,11 @@ def format_rupees(amount_micros: int) -> str:
     sign = "-" if amount_micros < 0 else ""
     paise = abs(amount_micros) // MICROS_PER_PAISA
     return f"{sign if paise else ''}{paise // 100:,}.{paise % 100:02d}"
+
+
+def decimal_rupees(amount_micros: int) -> str:
+    """An amount for machines: all of it, with two decimals at least and six at most."""
+    sign = "-" if amount_micros < 0 else ""
+    rupees, micros = divmod(abs(amount_micros), MICROS_PER_RUPEE)
+    decimals = f"{micros:06d}".rstrip("0").ljust(2, "0")
+    return f"{sign}{rupees}.{decimals}"

@@ -20,6 +20,11 @@ EVENT_OF = {
     "send": Event.SEND,
     "apply_credits": Event.APPLY,
     "apply_relay": Event.APPLY,
+    "apply_policy": Event.APPLY,
+    "reject_policy": Event.REJECT,
+    "reject_open": Event.REJECT,
+    "supersede_unapplied_policies": Event.REJECT,
+    "forget_policy": Event.FORGET,
 }
 
 

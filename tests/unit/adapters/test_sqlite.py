@@ -17,7 +17,7 @@ EACH_STEP = (
     *("advance_register", "register_states", "meter_keys", "headend_views", "credit_totals", "add_snapshot"),
     *("newest_open", "send", "requeue", "apply_credits", "acknowledge_credits", "apply_relay", "supersede_relays"),
     *("open_lanes_after", "open_lanes_of_gateway", "open_numbers", "transfer_by_reference", "statement"),
-    "unsettled_days",
+    *("open_days", "settle_snapshot", "settle_meter", "look_again", "note_tariff_used"),
 )
 
 
@@ -52,7 +52,7 @@ def test_mistakes_of_our_own_are_not_dressed_up(error: Exception) -> None:
 
 def explained(connection: Any, statement: str) -> list[str]:
     """The plan of a statement, with as many parameters as it takes."""
-    for count in range(12):
+    for count in range(20):
         try:
             rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", [None] * count).fetchall()
         except sqlite.ProgrammingError:

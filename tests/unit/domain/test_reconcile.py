@@ -14,6 +14,8 @@ from headend.domain.reconcile import (
     Finding,
     HeadendView,
     MeterView,
+    PolicyApplied,
+    PolicyForgotten,
     RelayApplied,
     reconcile,
     reconcile_credit,
@@ -34,13 +36,16 @@ EQUAL = MeterView(
 )
 
 
-def found(theirs: MeterView, ours: HeadendView = OURS) -> list[CreditApplied | RelayApplied | ExceptionKind]:
+Found = CreditApplied | RelayApplied | PolicyApplied | ExceptionKind
+
+
+def found(theirs: MeterView, ours: HeadendView = OURS) -> list[Found]:
     """What comes of it when our total at number n is 100 n; exceptions by kind."""
     total_micros = 100 * theirs.credit_seq if theirs.credit_seq <= ours.credit_seq else None
     return [named(finding) for finding in reconcile(theirs, ours, total_micros)]
 
 
-def named(finding: Finding) -> CreditApplied | RelayApplied | ExceptionKind:
+def named(finding: Finding) -> Found:
     return finding.kind if isinstance(finding, Exceptional) else finding
 
 
@@ -161,6 +166,12 @@ def test_exception_holds_the_lane_that_its_name_begins_with() -> None:
         ExceptionKind.SNAPSHOT_DIFFERS,
         ExceptionKind.METER_NOT_FOUND,
         ExceptionKind.CLOCK_AHEAD,
+        ExceptionKind.ARREARS_NEED_PLAN,
+        ExceptionKind.NO_PRICE,
+        ExceptionKind.PLAN_BROKEN,
+        ExceptionKind.METER_SILENT,
+        ExceptionKind.COMMAND_REJECTED,
+        ExceptionKind.OPEN_WITHOUT_ORDER,
     }
     assert all(len(lanes) <= 1 for lanes in held.values())
 
@@ -223,3 +234,14 @@ def test_nothing_that_a_meter_says_moves_a_counter_back(theirs: MeterView, appli
             assert finding.seq > applied_seq
         if isinstance(finding, RelayApplied):
             assert finding.version > ours.applied_relay_version
+
+
+@pytest.mark.parametrize(
+    ("held", "finding"),
+    [(0, [PolicyForgotten(0)]), (3, []), (4, [PolicyApplied(4)]), (5, [PolicyApplied(5)]), (6, [ExceptionKind.POLICY_AHEAD])],
+)
+def test_policy_that_the_meter_holds_is_applied_and_one_that_we_never_issued_is_listed(
+    held: int, finding: list[Found]
+) -> None:
+    ours = replace(OURS, policy_version=5, applied_policy_version=3)
+    assert found(replace(EQUAL, policy_version=held), ours) == finding

@@ -1,0 +1,26 @@
+"""The kinds of exceptions: what a person must look at."""
+
+from enum import StrEnum
+
+
+class ExceptionKind(StrEnum):
+    """What a person must look at. One whose name begins with a delivery's kind holds that meter's deliveries."""
+
+    REGISTER_WENT_BACK = "REGISTER_WENT_BACK"
+    READING_SEQ_WENT_BACK = "READING_SEQ_WENT_BACK"
+    CLOCK_AHEAD = "CLOCK_AHEAD"
+    IMPLAUSIBLE_JUMP = "IMPLAUSIBLE_JUMP"
+    SNAPSHOT_DIFFERS = "SNAPSHOT_DIFFERS"
+    CREDIT_WENT_BACK = "CREDIT_WENT_BACK"
+    CREDIT_AHEAD = "CREDIT_AHEAD"
+    CREDIT_TOTAL_DIFFERS = "CREDIT_TOTAL_DIFFERS"
+    CREDIT_REFUSED = "CREDIT_REFUSED"
+    RELAY_AHEAD = "RELAY_AHEAD"
+    POLICY_AHEAD = "POLICY_AHEAD"
+    METER_NOT_FOUND = "METER_NOT_FOUND"
+    NO_PRICE = "NO_PRICE"
+    ARREARS_NEED_PLAN = "ARREARS_NEED_PLAN"
+    PLAN_BROKEN = "PLAN_BROKEN"
+    METER_SILENT = "METER_SILENT"
+    COMMAND_REJECTED = "COMMAND_REJECTED"
+    OPEN_WITHOUT_ORDER = "OPEN_WITHOUT_ORDER"
