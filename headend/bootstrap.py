@@ -4,19 +4,24 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from headend.adapters.clock import SystemClock
 from headend.adapters.fleet_log import SqliteFleetLog
+from headend.adapters.key_ring import KeyRingFile, key_ring_path
 from headend.adapters.mqtt import Broker, MqttLink
 from headend.adapters.sqlite import SqliteStore
 from headend.config import Config
-from headend.domain.tariff import FlatTariff
+from headend.domain.rules import Rules
 from headend.errors import ExitStatus, HeadendError
+from headend.rules import load_rules, read_rules
+from headend.service.notify import Notifier
 from headend.service.ports import FleetLog, Store
+from headend.service.ports.notices import Sink
 from headend.service.server import Headend, Settings
-from headend.service.settle import Billing
 from headend.wire.timescale import TimeScale
 
 
@@ -25,21 +30,32 @@ def clock(config: Config) -> SystemClock:
     return SystemClock(None if config.clock is None else TimeScale.parse(config.clock))
 
 
-def tariff(config: Config) -> FlatTariff:
-    """The tariff of this run."""
-    return FlatTariff(config.price_micros_per_wh)
+def rules(config: Config, *, festivals: bool = True) -> Rules:
+    """The rules of this run. To look up festivals takes a while: who decides about no cut can do without.
+
+    Raises:
+        HeadendError: an unknown preset, or a file of rules that is missing or broken.
+    """
+    source = config.rules or config.preset
+    rules = load_rules(source) if festivals else read_rules(source).to_domain(festivals=False)
+    if config.relay_open_expires_after_s is None:
+        return rules
+    spread = replace(rules.protection.spread, expires_after_s=config.relay_open_expires_after_s)
+    return replace(rules, protection=replace(rules.protection, spread=spread))
 
 
 def settings(config: Config) -> Settings:
     """What the head-end's loop is told."""
     return Settings(
         zone=ZoneInfo(config.zone),
-        billing=Billing(tariff(config), config.max_day_wh),
+        rules=rules(config),
+        max_day_wh=config.max_day_wh,
         window=config.window,
         answer_timeout_s=config.answer_timeout_s,
         heartbeat_s=config.heartbeat_s,
         poll_s=config.poll_s,
         silent_after_s=config.gateway_silent_after_s,
+        meter_silent_after_s=config.meter_silent_after_s,
     )
 
 
@@ -74,18 +90,62 @@ def headend(config: Config) -> Iterator[Headend]:
     Raises:
         HeadendError: another `headend serve` works on the store.
     """
-    with _alone(config.store), store(config, create=True) as opened:
-        link = MqttLink(Broker.parse(config.broker), config.regions, config.client_id)
+    with _alone(config.store, "serve"), store(config, create=True) as opened:
+        time = clock(config)
+        keys = KeyRingFile(key_ring_path(config.store), time.now_s())
+        link = MqttLink(Broker.parse(config.broker), config.regions, config.client_id, keys)
         try:
-            yield Headend(opened, link, clock(config), settings(config))
+            yield Headend(opened, link, time, settings(config))
         finally:
             link.close()
 
 
+SINK_NAMES: Final = ("log", "file", "webhook")
+
+
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Two servers on one store would each send what the other sends."""
-    lock_path = path.with_name(path.name + ".serve-lock")
+def notifier(config: Config) -> Iterator[Notifier]:
+    """What hands notices to the sinks of the configuration, alone on its store.
+
+    Raises:
+        HeadendError: no sink is configured, the webhook's key is missing or bad, another `headend notify` works.
+    """
+    sinks = _sinks(config)
+    try:
+        with _alone(config.store, "notify"), store(config) as opened:
+            yield Notifier(opened, sinks, clock(config), config.outage_notice_after_s)
+    finally:
+        for sink in sinks:
+            sink.close()
+
+
+def _sinks(config: Config) -> list[Sink]:
+    # Here, because no other command needs HTTP.
+    from headend.adapters.sinks import FileSink, LogSink, WebhookSink, read_webhook_key
+
+    zone = ZoneInfo(config.zone)
+    sinks: list[Sink] = []
+    if config.notice_log:
+        sinks.append(LogSink(zone))
+    if config.notice_file is not None:
+        sinks.append(FileSink(config.notice_file, zone))
+    if config.notice_webhook is not None:
+        if config.notice_webhook_key_file is None:
+            raise HeadendError("setting notice_webhook needs notice_webhook_key_file: each notice is signed")
+        try:
+            key = read_webhook_key(config.notice_webhook_key_file)
+        except (OSError, ValueError) as error:
+            raise HeadendError(f"notice_webhook_key_file {config.notice_webhook_key_file}: {error}") from error
+        sinks.append(WebhookSink(config.notice_webhook, key, zone))
+    if not sinks:
+        raise HeadendError("no sink is configured: set notice_log, notice_file or notice_webhook")
+    return sinks
+
+
+@contextmanager
+def _alone(path: Path, command: str) -> Iterator[None]:
+    """Two of them on one store would each send what the other sends."""
+    lock_path = path.with_name(f"{path.name}.{command}-lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -98,7 +158,7 @@ def _alone(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise HeadendError(
-                f"another headend serve works on {path}; stop it first, or name another --store",
+                f"another headend {command} works on {path}; stop it first, or name another --store",
                 ExitStatus.STORE,
             ) from error
         yield

@@ -7,6 +7,7 @@ the file are refused.
 import json
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator
@@ -35,9 +36,10 @@ class Config(BaseSettings):
     regions: tuple[str, ...] = Field((), description="The regions that this process owns; none: all.")
     client_id: str = Field("headend", description="Our MQTT client id; one a head-end process.")
     zone: str = Field("Asia/Kolkata", description="The utility's time zone: billing days begin there.")
-    price_micros_per_wh: int = Field(
-        4_120, ge=0, le=1_000_000, description="Energy price; 4120 micros per Wh is Rs 4.12 per kWh."
+    preset: str = Field(
+        "flat", description="The rules by name: flat, bihar, uttar-pradesh, great-britain."
     )
+    rules: Path | None = Field(None, description="A file of rules of your own, in place of a preset.")
     max_day_wh: int = Field(
         2_400_000, gt=0, le=10**12, description="More energy than this in a day is looked at, not billed."
     )
@@ -52,8 +54,22 @@ class Config(BaseSettings):
     gateway_silent_after_s: int = Field(
         3_600, gt=0, description="Seconds without a message after which a gateway counts as out."
     )
-    relay_open_expires_after_s: int = Field(
-        3_600, gt=0, description="Seconds after which an order to open a relay has no effect any more."
+    meter_silent_after_s: int = Field(
+        93_600, gt=0, description="Seconds without a reading after which a meter is listed for a person."
+    )
+    relay_open_expires_after_s: int | None = Field(
+        None, gt=0, description="Seconds for which an order to open a relay has effect, instead of the rules'."
+    )
+    notice_log: bool = Field(True, description="Whether `headend notify` logs each notice.")
+    notice_file: Path | None = Field(None, description="A file that `headend notify` adds JSON lines to.")
+    notice_webhook: str | None = Field(
+        None, description="Where `headend notify` POSTs notices: https, or http on the loopback."
+    )
+    notice_webhook_key_file: Path | None = Field(
+        None, description="The secret that signs them: at least 32 bytes, readable by the owner only."
+    )
+    outage_notice_after_s: int = Field(
+        900, gt=0, description="Seconds after which everybody is told of an outage of the system."
     )
     clock: str | None = Field(
         None, description="Laboratory only: virtual time, as START@EPOCHxSPEED (see headend.wire.timescale)."
@@ -89,6 +105,13 @@ class Config(BaseSettings):
                 raise ValueError(f"{region!r} is not a region id (letters, digits, dashes; at most 32)")
         return regions
 
+    @field_validator("notice_webhook")
+    @classmethod
+    def _webhook_is_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            check_webhook_url(url)
+        return url
+
     @field_validator("clock")
     @classmethod
     def _clock_is_spec(cls, spec: str | None) -> str | None:
@@ -102,6 +125,23 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Options, environment, file; in this order of precedence."""
         return init_settings, sources["env_settings"], TomlConfigSettingsSource(settings_cls)
+
+
+def check_webhook_url(url: str) -> None:
+    """Notices hold what concerns their readers only: they cross a network encrypted.
+
+    Raises:
+        ValueError: the URL is not https, nor http on the loopback, or carries a secret of its own.
+    """
+    parts = urlsplit(url)
+    on_loopback = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not parts.hostname or parts.scheme not in (("http", "https") if on_loopback else ("https",)):
+        raise ValueError("must be a URL with https, or with http on the loopback")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user and password; notices are signed by notice_webhook_key_file")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("must be a URL without spaces, in ASCII")
+    _ = parts.port  # ValueError: no number of a port
 
 
 def load_config(file: Path | None, **options: object) -> Config:

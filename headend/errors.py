@@ -12,6 +12,7 @@ class ExitStatus(IntEnum):
     EXISTS_DIFFERENT = 4
     STORE = 5
     BROKER = 6
+    REFUSED = 7
 
 
 class HeadendError(Exception):

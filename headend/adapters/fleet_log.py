@@ -1,4 +1,4 @@
-"""Reading a simulated fleet's own log as data. Its schema is described in `meter_sim/log.py`."""
+"""Reading a simulated fleet's own log as data. Its schema is described in `meter_sim/log_tables.py`."""
 
 from array import array
 from collections.abc import Iterator
@@ -33,6 +33,13 @@ class SqliteFleetLog:
         return self._rows(
             "SELECT m.meter, e.number, e.relay, e.at_s FROM event AS e JOIN meter AS m USING (meter_key)"
             " WHERE e.kind = 'relay' ORDER BY e.event_id"
+        )
+
+    def refused_opens(self) -> Iterator[tuple[str, int, str, int]]:
+        """See `FleetLog.refused_opens`."""
+        return self._rows(
+            "SELECT m.meter, e.number, e.code, e.at_s FROM event AS e JOIN meter AS m USING (meter_key)"
+            " WHERE e.kind = 'refused' AND e.relay = 'open' ORDER BY e.event_id"
         )
 
     def newest_readings(self) -> Iterator[tuple[str, int, int]]:

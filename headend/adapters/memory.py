@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from headend.adapters.sqlite import SqliteStore
 from headend.adapters.translate import arrival, publications
 from headend.service.traffic import Arrival, LinkChanged, Outgoing
+from headend.wire.keys import KeyRing
 
 
 def memory_store() -> SqliteStore:
@@ -44,8 +45,9 @@ class MemoryLink:
     Messages pass as bytes through the real codec. What `settle` was not called for stays in `unsettled`.
     """
 
-    def __init__(self, publish: Callable[[str, bytes], None]) -> None:
+    def __init__(self, publish: Callable[[str, bytes], None], keys: KeyRing | None = None) -> None:
         self._publish = publish
+        self._keys = keys
         self._inbox: deque[Arrival] = deque()
         self._tickets = 0
         self.unsettled: dict[int, tuple[str, bytes]] = {}
@@ -76,7 +78,7 @@ class MemoryLink:
 
     def send(self, outgoing: Sequence[Outgoing], now_s: int) -> None:
         """See `GatewayLink.send`."""
-        for topic, payload in publications(outgoing, now_s):
+        for topic, payload in publications(outgoing, now_s, self._keys):
             self._publish(topic, payload)
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from headend.adapters.key_ring import KeyRingFile
 from headend.adapters.translate import arrival, publications
 from headend.service.traffic import Arrival, LinkChanged, Outgoing
 from headend.wire.topics import up_filter
@@ -71,8 +72,14 @@ class _Ticket:
 class MqttLink:
     """`GatewayLink` on one broker."""
 
-    def __init__(self, broker: Broker, regions: Sequence[str], client_id: str) -> None:
-        """Nothing is connected yet: `receive` does, and goes on trying for ever. No regions: all of them."""
+    def __init__(
+        self, broker: Broker, regions: Sequence[str], client_id: str, keys: KeyRingFile | None = None
+    ) -> None:
+        """Nothing is connected yet: `receive` does, and goes on trying for ever. No regions: all of them.
+
+        `keys` sign the commands; None: they go unsigned.
+        """
+        self._keys = keys
         self._broker = broker
         self._filters = [(up_filter(region), 1) for region in regions or ["+"]]
         self._arrived: list[Arrival] = []
@@ -149,7 +156,8 @@ class MqttLink:
         """See `GatewayLink.send`."""
         if not outgoing or not self._client.is_connected():
             return
-        for topic, payload in publications(outgoing, now_s):
+        ring = None if self._keys is None else self._keys.ring(now_s)
+        for topic, payload in publications(outgoing, now_s, ring):
             self._client.publish(topic, payload, qos=0)
         self._flush()
 

@@ -2,10 +2,12 @@
 
 import json
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
+from headend.adapters.sqlite_audit import SqliteAuditRows
 from headend.adapters.sqlite_billing import SqliteBillingRows
 from headend.adapters.sqlite_evidence import SqliteEvidenceRows
 from headend.adapters.sqlite_notices import SqliteNoticeRows
@@ -18,8 +20,8 @@ from headend.domain.delivery import DeliveryKind
 from headend.domain.ledger import GENESIS_HASH, Transfer, TransferKind, chain_hash, consumer_account
 from headend.domain.reconcile import ExceptionKind, HeadendView
 from headend.service import rows as row_types
-from headend.service.ports import Rows
-from headend.service.rows import Lane, MeterAccount, NewTransfer, Registration, UnsettledDay
+from headend.service.ports import MAX_TIME_S, Rows
+from headend.service.rows import Lane, MeterAccount, NewTransfer, Registration
 from headend.service.traffic import GatewayId
 
 MAX_DEAD_LETTERS: Final = 100_000
@@ -32,6 +34,7 @@ AUDIT: Final = load_statements("audit")
 
 
 class SqliteUnitOfWork(
+    SqliteAuditRows,
     SqliteBillingRows,
     SqliteProtectionRows,
     SqliteNoticeRows,
@@ -45,8 +48,8 @@ class SqliteUnitOfWork(
 
     def registrations(self, meters: Sequence[str]) -> dict[str, Registration]:
         return {
-            meter: Registration(meter, GatewayId(region, gateway), opening_wh, day)
-            for meter, region, gateway, opening_wh, day in self._all("registrations", json.dumps(list(meters)))
+            meter: Registration(meter, GatewayId(region, gateway), *rest)
+            for meter, region, gateway, *rest in self._all("registrations", json.dumps(list(meters)))
         }
 
     def register_meters(self, new: Sequence[Registration]) -> None:
@@ -56,10 +59,20 @@ class SqliteUnitOfWork(
         self._many(
             "add_meter",
             [
-                (r.meter, r.installed_day, r.opening_register_wh, *r.gateway, consumer_account(r.meter))
+                (
+                    r.meter,
+                    r.installed_day,
+                    r.opening_register_wh,
+                    *r.gateway,
+                    consumer_account(r.meter),
+                    r.category,
+                    r.load_w,
+                    r.feeder,
+                )
                 for r in new
             ],
         )
+        self._many("own_account", [(r.meter, consumer_account(r.meter)) for r in new])
         self._many("add_register", [(r.meter,) for r in new])
         self._many("add_standing", [(r.meter,) for r in new])
 
@@ -118,8 +131,8 @@ class SqliteUnitOfWork(
     def resolve_exceptions(self, kinds: Sequence[tuple[int, str]], actor: str, note: str, now_s: int) -> int:
         return self._many("resolve_exception", [(*entry, now_s, actor, note) for entry in kinds])
 
-    def exceptions(self, meter: str | None, limit: int) -> list[row_types.ExceptionRow]:
-        return [row_types.ExceptionRow(*row) for row in self._all("exceptions", meter, limit)]
+    def exceptions(self, meter: str | None, limit: int, *, resolved: bool = False) -> list[row_types.ExceptionRow]:
+        return [row_types.ExceptionRow(*row) for row in self._all("exceptions", meter, limit, resolved)]
 
     def add_dead_letter(self, topic: str, payload: bytes, code: str, detail: str, now_s: int) -> None:
         digest = blake2b(topic.encode() + b"\n" + payload, digest_size=16).digest()
@@ -146,6 +159,13 @@ class SqliteUnitOfWork(
         row = self._one("transfer_by_reference", reference)
         return None if row is None else _transfer(row)
 
+    def transfer_by_id(self, transfer_id: int) -> Transfer:
+        return _transfer(self._one("transfer_by_id", transfer_id))
+
+    def last_transfer_id(self) -> int:
+        last = self._one("chain_head")
+        return 0 if last is None else int(last[0])
+
     def account_key(self, code: str) -> int:
         return int(self._one("account_key", code)[0])
 
@@ -154,32 +174,35 @@ class SqliteUnitOfWork(
         return None if row is None else MeterAccount(*row)
 
     def post(self, new: Sequence[NewTransfer]) -> list[Transfer]:
+        return [_transfer(row) for row in self._add_transfers(new)]
+
+    def post_many(self, new: Sequence[NewTransfer]) -> Sequence[int]:
+        return [row[0] for row in self._add_transfers(new)]
+
+    def _add_transfers(self, new: Sequence[NewTransfer]) -> list[tuple[Any, ...]]:
         last = self._one("chain_head")
         transfer_id, head = (0, GENESIS_HASH) if last is None else last
         posted = []
+        debits: Counter[int] = Counter()
+        credits: Counter[int] = Counter()
         for transfer_id, entry in enumerate(new, start=transfer_id + 1):  # noqa: B020
-            fields = (
-                transfer_id,
-                entry.reference,
-                entry.kind,
-                entry.debit_account,
-                entry.credit_account,
-                entry.amount_micros,
-                entry.accepted_at_s,
-                entry.posted_at_s,
-                entry.corrects,
-            )
-            head = chain_hash(head, *fields)
-            posted.append(_transfer((*fields, head)))
-        self._many("add_transfer", [_fields(transfer) for transfer in posted])
-        self._many("debit_account", [(t.amount_micros, t.debit_account) for t in posted])
-        self._many("credit_account", [(t.amount_micros, t.credit_account) for t in posted])
+            # The kind as plain text: an enum's member costs SQLite's binding more than all the rest.
+            kind = entry.kind.value
+            head = chain_hash(head, transfer_id, entry.reference, kind, *entry[2:])
+            posted.append((transfer_id, entry.reference, kind, *entry[2:], head))
+            debits[entry.debit_account] += entry.amount_micros
+            credits[entry.credit_account] += entry.amount_micros
+        self._many("add_transfer", posted)
+        # Summed up first: in a settlement thousands of transfers credit one account.
+        self._many("debit_account", [(amount, account) for account, amount in debits.items()])
+        self._many("credit_account", [(amount, account) for account, amount in credits.items()])
         return posted
 
     def issue_credit(self, account: MeterAccount, transfer: Transfer) -> int:
         seq = account.credit_seq + 1
         total_micros = account.credit_total_micros + transfer.amount_micros
         self._run("issue_credit", account.meter_key, seq, total_micros)
+        self._run("note_recharge", account.meter_key, transfer.amount_micros)
         self._run(
             "add_credit_delivery",
             account.meter_key,
@@ -191,18 +214,14 @@ class SqliteUnitOfWork(
         )
         return seq
 
-    def unsettled_days(self, max_day_wh: int, today: int, limit: int) -> list[UnsettledDay]:
-        return [UnsettledDay(*row) for row in self._all("unsettled_days", max_day_wh, today, limit)]
+    def statement(
+        self, meter: str, after: int, limit: int, from_s: int = 0, to_s: int = MAX_TIME_S
+    ) -> list[row_types.StatementRow]:
+        rows = self._all("statement", meter, after, limit, from_s, to_s)
+        return [row_types.StatementRow(*row) for row in rows]
 
-    def impossible_days(self, max_day_wh: int) -> list[UnsettledDay]:
-        return [UnsettledDay(*row) for row in self._all("impossible_days", max_day_wh)]
-
-    def settle_days(self, days: Sequence[UnsettledDay], now_s: int) -> None:
-        self._many("settle_snapshot", [(day.meter_key, day.day, now_s) for day in days])
-        self._many("settle_meter", [(day.meter_key, day.day, day.register_wh) for day in days])
-
-    def statement(self, meter: str, after: int, limit: int) -> list[row_types.StatementRow]:
-        return [row_types.StatementRow(*row) for row in self._all("statement", meter, after, limit)]
+    def balance_before(self, meter: str, at_s: int, after: int = 0) -> int:
+        return int(self._one("balance_before", meter, at_s, after)[0])
 
     # deliveries --------------------------------------------------------------------------------------------
 
@@ -312,10 +331,6 @@ class SqliteUnitOfWork(
 def _transfer(row: Sequence[Any]) -> Transfer:
     transfer_id, reference, kind, *rest = row
     return Transfer(transfer_id, reference, TransferKind(kind), *rest)
-
-
-def _fields(transfer: Transfer) -> tuple[object, ...]:
-    return tuple(getattr(transfer, name) for name in Transfer.__slots__)
 
 
 def _lanes(rows: Iterable[Sequence[Any]]) -> list[Lane]:

@@ -1,9 +1,11 @@
 """Between the wire contract and the services' own types, in both directions. No transport."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from headend.domain.delivery import DeliveryKind
+from headend.domain.policy import Policy
 from headend.domain.reconcile import MeterView
 from headend.service.traffic import (
     Arrival,
@@ -14,6 +16,7 @@ from headend.service.traffic import (
     HelloWanted,
     Message,
     Outgoing,
+    PolicyAnswer,
     ReadingFrame,
     ReceiptOut,
     RelayAnswer,
@@ -24,6 +27,7 @@ from headend.service.traffic import (
 )
 from headend.wire.codec import decode, encode
 from headend.wire.errors import ErrorCode, RowCode, WireError
+from headend.wire.keys import KeyRing, MasterKey
 from headend.wire.limits import MAX_PAYLOAD_BYTES, MAX_ROWS
 from headend.wire.messages import (
     Command,
@@ -32,6 +36,9 @@ from headend.wire.messages import (
     CreditResult,
     Hello,
     Outcome,
+    PolicyCommand,
+    PolicyDocument,
+    PolicyResult,
     ReadingKind,
     Readings,
     Receipt,
@@ -43,7 +50,9 @@ from headend.wire.messages import (
     Request,
     Results,
     Status,
+    Unknown,
 )
+from headend.wire.signing import digest
 from headend.wire.topics import Address, Channel, parse_topic
 
 _T = TypeVar("_T")
@@ -103,6 +112,7 @@ def _hello(gateway: GatewayId, hello: Hello) -> HelloFrame:
                     meter.credit_seq,
                     meter.credit_total_micros,
                     meter.relay_version,
+                    meter.policy_version,
                 ),
             )
             for meter in hello.meters
@@ -111,8 +121,14 @@ def _hello(gateway: GatewayId, hello: Hello) -> HelloFrame:
 
 
 def _results(gateway: GatewayId, results: Results) -> ResultFrame:
-    credits, relays = [], []
+    credits: list[CreditAnswer] = []
+    relays: list[RelayAnswer] = []
+    policies: list[PolicyAnswer] = []
+    unknown = 0
     for result in results.results:
+        if isinstance(result, Unknown):
+            unknown += 1
+            continue
         refusal = None
         if result.outcome is Outcome.REJECTED:
             refusal = str(result.code or "REJECTED")
@@ -120,19 +136,29 @@ def _results(gateway: GatewayId, results: Results) -> ResultFrame:
             credits.append(
                 CreditAnswer(result.meter, result.seq, result.credit_total_micros, result.at_s, refusal)
             )
+        elif isinstance(result, PolicyResult):
+            policies.append(PolicyAnswer(result.meter, result.version, result.at_s, refusal))
         else:
             relays.append(RelayAnswer(result.meter, result.version, result.at_s, refusal))
-    return ResultFrame(gateway, credits, relays)
+    return ResultFrame(gateway, credits, relays, policies, unknown)
 
 
-def publications(outgoing: Sequence[Outgoing], now_s: int) -> Iterator[tuple[str, bytes]]:
-    """(topic, payload) of everything that goes down, grouped by gateway, each within the limits."""
+def publications(
+    outgoing: Sequence[Outgoing], now_s: int, ring: KeyRing | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """(topic, payload) of everything that goes down, grouped by gateway, each within the limits.
+
+    Commands are signed with the ring's key of the moment. Without a ring, or before its first key's time, they
+    go unsigned: a meter that holds keys refuses them, which is safe.
+    """
+    key = None if ring is None else ring.signing_key(now_s)
     for gateway, items in _by_gateway(outgoing, ReceiptOut):
         for payload in _within_limits([_receipt(item) for item in items], _receipts(now_s)):
             yield _topic(gateway, Channel.RECEIPTS), payload
     for gateway, orders in _by_gateway(outgoing, CommandOut):
-        for payload in _within_limits([_command(order) for order in orders], _commands(now_s)):
-            yield _topic(gateway, Channel.COMMANDS), payload
+        for policy, commands in _by_policy(orders, key):
+            for payload in _within_limits(commands, _commands(now_s, policy)):
+                yield _topic(gateway, Channel.COMMANDS), payload
     for gateway, _ in _by_gateway(outgoing, HelloWanted):
         yield _topic(gateway, Channel.REQUESTS), encode(Request(sent_at_s=now_s, want="hello"))
 
@@ -141,8 +167,9 @@ def _receipts(now_s: int) -> Callable[[list[Receipt]], bytes]:
     return lambda receipts: encode(Receipts.model_construct(sent_at_s=now_s, receipts=receipts))
 
 
-def _commands(now_s: int) -> Callable[[list[Command]], bytes]:
-    return lambda commands: encode(Commands.model_construct(sent_at_s=now_s, commands=commands))
+def _commands(now_s: int, policy: Policy | None) -> Callable[[list[Command]], bytes]:
+    policies = None if policy is None else [_document(policy)[0]]
+    return lambda commands: encode(Commands.model_construct(sent_at_s=now_s, commands=commands, policies=policies))
 
 
 def _within_limits(items: list[_T], encoded: Callable[[list[_T]], bytes]) -> Iterator[bytes]:
@@ -171,7 +198,38 @@ def _receipt(item: ReceiptOut) -> Receipt:
     )
 
 
+def _by_policy(orders: list[CommandOut], key: MasterKey | None) -> Iterator[tuple[Policy | None, list[Command]]]:
+    """The commands of a gateway, signed, apart by the document that goes with them: once in each message."""
+    groups: dict[int, tuple[Policy | None, list[Command]]] = {}
+    for order in orders:
+        command = _command(order)
+        _, commands = groups.setdefault(0 if order.policy is None else order.policy.version, (order.policy, []))
+        commands.append(command if key is None else key.sign(command))
+    yield from groups.values()
+
+
+@lru_cache(maxsize=16)
+def _document(policy: Policy) -> tuple[PolicyDocument, str]:
+    """A policy as a document of the contract, and its digest: the same for thousands of gateways."""
+    document = PolicyDocument(
+        version=policy.version,
+        issued_at_s=policy.issued_at_s,
+        valid_until_s=policy.valid_until_s,
+        clock_tolerance_s=policy.clock_tolerance_s,
+        protected=[list(window) for window in policy.protected],
+    )
+    return document, digest(document)
+
+
 def _command(item: CommandOut) -> Command:
+    if item.kind is DeliveryKind.POLICY:
+        assert item.policy is not None
+        return PolicyCommand(
+            meter=item.meter,
+            version=item.seq,
+            digest=_document(item.policy)[1],
+            issued_at_s=item.issued_at_s,
+        )
     if item.kind is DeliveryKind.CREDIT:
         assert item.credit_total_micros is not None
         return CreditCommand(

@@ -5,7 +5,23 @@ import sys
 
 import typer
 
-from headend.cli import deliveries, exceptions, meters, money, plant
+from headend.cli import (
+    arrears,
+    billing,
+    deliveries,
+    evidence,
+    exceptions,
+    keys,
+    meters,
+    money,
+    notices,
+    plant,
+    protection,
+    recovery,
+    relays,
+    statements,
+    tariffs,
+)
 from headend.errors import ExitStatus, HeadendError
 from headend.service.ports import StoreError
 
@@ -17,17 +33,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(meters.app, name="meter")
+meters.app.command("terms")(billing.terms)
+meters.app.command("move-out")(billing.moved_out)
 # So that an amount of -5 is called a bad amount, and not an unknown option.
 app.command("recharge", context_settings={"ignore_unknown_options": True})(money.recharge)
 app.command("balance")(money.show_balance)
-app.command("statement")(money.statement)
+app.command("statement")(statements.statement)
+app.add_typer(tariffs.app, name="tariff")
+app.command("reverse")(billing.reverse_transfer)
+app.command("rebill")(billing.rebill_days)
+app.command("days")(billing.days)
 app.command("queue")(deliveries.queue)
-app.command("relay")(deliveries.relay)
+app.command("relay")(relays.relay)
+app.add_typer(protection.moratoria, name="moratorium")
+app.add_typer(protection.quarantine, name="quarantine")
+app.add_typer(keys.app, name="keys")
 app.command("serve")(plant.serve)
 app.command("broker")(plant.broker)
 app.command("audit")(plant.audit)
 app.command("outages")(plant.outages)
+app.command("evidence")(evidence.evidence)
+app.command("notify")(notices.notify)
+app.add_typer(notices.app, name="notices")
 app.add_typer(exceptions.app, name="exceptions")
+app.command("recovery")(recovery.recovery)
+app.add_typer(arrears.app, name="arrears")
 app.command("dead-letters")(plant.dead_letters)
 app.command("doctor")(plant.doctor)
 app.command("config")(plant.show_config)

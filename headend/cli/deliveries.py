@@ -1,4 +1,4 @@
-"""Commands for what is on its way to meters: the queue, and orders for relay positions."""
+"""`headend queue`: what is on its way to meters."""
 
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -13,20 +13,12 @@ from headend.cli.options import (
     ConfigOption,
     JsonOption,
     LimitOption,
-    MeterArgument,
     StoreOption,
-    checked_id,
-    checked_reason,
     read_config,
-    unknown_meter,
 )
 from headend.cli.output import as_json, print_json, print_table
 from headend.domain.calendar import local_text
 from headend.domain.units import format_rupees
-from headend.errors import HeadendError
-from headend.service.accounts import (
-    order_relay,
-)
 
 
 def queue(
@@ -71,30 +63,3 @@ def queue(
             for row in rows
         ),
     )
-
-
-def relay(
-    meter: MeterArgument,
-    position: Annotated[str, typer.Argument(metavar="open|close", help="open: cut off; close: give supply.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")],
-    config: ConfigOption = None,
-    store: StoreOption = None,
-    clock: ClockOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Order a relay position. An order to open expires; a newer order replaces an older one."""
-    settings = read_config(config, store, clock)
-    if position not in ("open", "close"):
-        raise HeadendError(f"{position[:40]!r}: say open (cut off) or close (give supply)")
-    checked_reason(reason)
-    wanted = "open" if position == "open" else "closed"
-    with bootstrap.store(settings) as opened, opened.transaction() as uow:
-        now_s = bootstrap.clock(settings).now_s()
-        expires_after_s = settings.relay_open_expires_after_s
-        version = order_relay(checked_id(meter), wanted, reason, expires_after_s, uow, now_s)
-    if version is None:
-        raise unknown_meter(meter)
-    if json:
-        print_json({"meter": meter, "relay": wanted, "version": version})
-    else:
-        print(f"meter {meter}: relay {wanted}, version {version}, queued")

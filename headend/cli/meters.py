@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
@@ -27,15 +27,17 @@ from headend.cli.options import (
 )
 from headend.cli.output import as_json, print_json, print_table
 from headend.config import Config
-from headend.domain.account import Balance, balance
+from headend.domain.account import Balance
 from headend.domain.calendar import day_of, local_text
+from headend.domain.tariff_book import NoPrice, PriceBook
 from headend.domain.units import format_rupees
 from headend.errors import ExitStatus, HeadendError
 from headend.service.accounts import (
     RegisterOutcome,
     register_meters,
+    shown_balance,
 )
-from headend.service.rows import MeterRow, Registration
+from headend.service.rows import DEFAULT_LOAD_W, MeterRow, Registration
 from headend.service.traffic import GatewayId
 from headend.wire.limits import MAX_INTEGER
 
@@ -44,10 +46,12 @@ IMPORT_CHUNK: Final = 5_000
 
 FIRST_DAY: Final = date(2000, 1, 1).toordinal()
 MAX_DAYS_AHEAD: Final = 366
+MAX_LOAD_W: Final = 1_000_000_000
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,16}")
 
-CSV_COLUMNS: Final = ("meter", "region", "gateway", "register_wh", "installed")
+CSV_COLUMNS: Final = ("meter", "region", "gateway", "register_wh", "installed", "category", "load_w", "feeder")
+REQUIRED_COLUMNS: Final = 4
 
 app = typer.Typer(help="Register and look up meters.", no_args_is_help=True)
 
@@ -59,6 +63,9 @@ def meter_add(
     gateway: Annotated[str, typer.Option(help="The id of the gateway that the meter hangs on.")],
     register_wh: Annotated[int, typer.Option(min=0, help="The register on installation, in Wh.")] = 0,
     installed: Annotated[str | None, typer.Option(help="First billing day, YYYY-MM-DD (default: today).")] = None,
+    category: Annotated[str | None, typer.Option(help="Consumer category (default: the tariff's).")] = None,
+    load_w: Annotated[int, typer.Option(min=1, help="Sanctioned load, in W.")] = DEFAULT_LOAD_W,
+    feeder: Annotated[str | None, typer.Option(help="The feeder that supplies it, for caps on cuts.")] = None,
     config: ConfigOption = None,
     store: StoreOption = None,
     clock: ClockOption = None,
@@ -66,7 +73,8 @@ def meter_add(
 ) -> None:
     """Register one meter. The same again changes nothing."""
     settings = read_config(config, store, clock)
-    row = dict(zip(CSV_COLUMNS, (meter, region, gateway, str(register_wh), installed or ""), strict=True))
+    values = (meter, region, gateway, str(register_wh), installed, category, str(load_w), feeder)
+    row = {name: value or "" for name, value in zip(CSV_COLUMNS, values, strict=True)}
     registration = _registration(row, _today(settings))
     with bootstrap.store(settings, create=True) as opened, opened.transaction() as uow:
         (outcome,) = register_meters([registration], uow)
@@ -132,7 +140,8 @@ def meter_list(
         rows = uow.meter_rows(after, limit)
         total = uow.meter_count()
     if json:
-        print_json({"total": total, "meters": [_meter_json(row, settings) for row in rows]})
+        content = [_meter_json(row, shown) for row, shown in zip(rows, balances(rows, settings), strict=True)]
+        print_json({"total": total, "meters": content})
         return
     zone = ZoneInfo(settings.zone)
     print_table(
@@ -145,10 +154,10 @@ def meter_list(
                 row.gateway,
                 row.register_wh,
                 local_text(row.read_at_s, zone),
-                format_rupees(balance_of(row, settings).shown_micros),
+                format_rupees(shown.shown_micros),
                 f"{row.applied_credit_seq}/{row.credit_seq}",
             )
-            for row in rows
+            for row, shown in zip(rows, balances(rows, settings), strict=True)
         ),
     )
 
@@ -166,7 +175,9 @@ def meter_show(
     row = find_meter(meter, settings)
     with bootstrap.store(settings) as opened, opened.view() as uow:
         exceptions = uow.exceptions(row.meter, PAGE)
-    content = _meter_json(row, settings) | {"exceptions": [as_json(entry) for entry in exceptions]}
+    content = _meter_json(row, balance_of(row, settings)) | {
+        "exceptions": [as_json(entry) for entry in exceptions]
+    }
     if json:
         print_json(content)
         return
@@ -177,12 +188,12 @@ def meter_show(
         print(f"{'exception':28} {entry.kind}: {entry.detail} ({entry.count}x)")
 
 
-def _meter_json(row: MeterRow, config: Config) -> dict[str, Any]:
+def _meter_json(row: MeterRow, shown: Balance) -> dict[str, Any]:
     return as_json(
         row,
         installed=date.fromordinal(row.installed_day).isoformat(),
         settled_up_to=date.fromordinal(row.settled_day).isoformat(),
-        balance_micros=balance_of(row, config).shown_micros,
+        balance_micros=shown.shown_micros,
     )
 
 
@@ -201,14 +212,18 @@ def find_meter(meter: str, config: Config) -> MeterRow:
 
 def balance_of(row: MeterRow, config: Config) -> Balance:
     """A meter's balance by the tariff in force."""
-    return balance(
-        bootstrap.tariff(config),
-        credits_micros=row.credits_micros,
-        debits_micros=row.debits_micros,
-        register_wh=row.register_wh,
-        settled_register_wh=row.settled_register_wh,
-        as_of_s=row.read_at_s,
-    )
+    return balances([row], config)[0]
+
+
+def balances(rows: Sequence[MeterRow], config: Config) -> list[Balance]:
+    """Meters' balances by the tariff in force; by that of the rules where none was ever imported."""
+    with bootstrap.store(config) as opened, opened.view() as uow:
+        tariffs = [row.tariff for row in uow.tariffs()] or [bootstrap.rules(config, festivals=False).tariff]
+    prices, zone, today = PriceBook(tariffs), ZoneInfo(config.zone), _today(config)
+    try:
+        return [shown_balance(row, prices, today, zone) for row in rows]
+    except NoPrice as error:
+        raise HeadendError(f"no balance can be shown: {error}; see `headend tariff list`") from error
 
 
 def _today(config: Config) -> int:
@@ -228,7 +243,7 @@ def opened_file(file: Path) -> IO[str]:
 def _csv_rows(lines: Iterable[str], file: Path, today: int) -> Iterator[Registration]:
     reader = csv.DictReader(lines)
     try:
-        if reader.fieldnames is None or not set(CSV_COLUMNS[:4]) <= set(reader.fieldnames):
+        if reader.fieldnames is None or not set(CSV_COLUMNS[:REQUIRED_COLUMNS]) <= set(reader.fieldnames):
             raise HeadendError(f"{file}: the first line must name the columns {','.join(CSV_COLUMNS)}")
         for row in reader:
             try:
@@ -270,4 +285,15 @@ def _registration(row: dict[str, str], today: int) -> Registration:
         raise HeadendError(
             f"installed {installed!r:.40} is not a date such as 2024-10-30, from 2000 to a year ahead"
         )
-    return Registration(checked_id(row["meter"] or ""), gateway, int(register), day)
+    category, load, feeder = row.get("category"), row.get("load_w") or str(DEFAULT_LOAD_W), row.get("feeder")
+    if not _WHOLE_NUMBER.fullmatch(load) or not 0 < int(load) <= MAX_LOAD_W:
+        raise HeadendError(f"load_w {load[:40]!r} is not a whole number of W from 1 to {MAX_LOAD_W}")
+    return Registration(
+        checked_id(row["meter"] or ""),
+        gateway,
+        int(register),
+        day,
+        checked_id(category, "category") if category else None,
+        int(load),
+        checked_id(feeder, "feeder") if feeder else "",
+    )

@@ -1,5 +1,6 @@
-"""Commands for money: recharges, balances, statements. They need the store alone: no server, broker or meter."""
+"""Commands for money: recharges and balances. They need the store alone: no server, broker or meter."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -9,12 +10,9 @@ import typer
 from headend import bootstrap
 from headend.cli.meters import balance_of, find_meter, opened_file
 from headend.cli.options import (
-    PAGE,
-    AfterOption,
     ClockOption,
     ConfigOption,
     JsonOption,
-    LimitOption,
     MeterArgument,
     StoreOption,
     checked_id,
@@ -22,17 +20,14 @@ from headend.cli.options import (
     read_config,
     unknown_meter,
 )
-from headend.cli.output import as_json, print_json, print_json_line, print_table
+from headend.cli.output import as_json, print_json, print_json_line
 from headend.config import Config
 from headend.domain.calendar import local_text
 from headend.domain.ledger import RecordOutcome
 from headend.domain.units import format_rupees, parse_rupees
 from headend.errors import ExitStatus, HeadendError
-from headend.service.accounts import (
-    Recharge,
-    Recorded,
-    record_recharge,
-)
+from headend.service.accounts import Recharge, Recorded
+from headend.service.recharges import take_recharge
 
 
 def recharge(
@@ -61,7 +56,8 @@ def recharge(
         raise HeadendError("say METER RUPEES --reference REF, or --batch FILE")
     request = _recharge_request(meter, rupees, reference)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
-        recorded = record_recharge(request, uow, bootstrap.clock(settings).now_s())
+        rules, zone = bootstrap.rules(settings, festivals=False), ZoneInfo(settings.zone)
+        recorded = take_recharge(request, rules, zone, uow, bootstrap.clock(settings).now_s())
     if json:
         print_json(_recorded_json(recorded))
     elif recorded.outcome in (RecordOutcome.RECORDED, RecordOutcome.EXISTS):
@@ -83,7 +79,7 @@ def recharge(
 def _recharge_batch(batch: Path, config: Config) -> None:
     """Each line is one commit, answered by one line of JSON after it."""
     failed = 0
-    clock = bootstrap.clock(config)
+    clock, rules, zone = bootstrap.clock(config), bootstrap.rules(config, festivals=False), ZoneInfo(config.zone)
     with bootstrap.store(config) as opened, opened_file(batch) as lines:
         for number, line in enumerate(iter(lines.readline, ""), start=1):
             if not line.strip():
@@ -98,7 +94,7 @@ def _recharge_batch(batch: Path, config: Config) -> None:
                 print_json_line({"line": number, "outcome": "REFUSED", "error": str(error)})
                 continue
             with opened.transaction() as uow:
-                recorded = record_recharge(request, uow, clock.now_s())
+                recorded = take_recharge(request, rules, zone, uow, clock.now_s())
             failed += recorded.outcome not in (RecordOutcome.RECORDED, RecordOutcome.EXISTS)
             print_json_line({"line": number} | _recorded_json(recorded))
     if failed:
@@ -142,7 +138,13 @@ def show_balance(
     stale = shown.as_of_s is None or now_s - shown.as_of_s > settings.gateway_silent_after_s
     on_the_way = row.credit_total_micros - row.applied_credit_total_micros
     if json:
-        more = {"meter": row.meter, "balance_micros": shown.shown_micros, "stale": stale}
+        since = shown.provisional_since_day
+        more = {
+            "meter": row.meter,
+            "balance_micros": shown.shown_micros,
+            "stale": stale,
+            "provisional_since": None if since is None else date.fromordinal(since).isoformat(),
+        }
         print_json(more | as_json(shown) | {"credits_on_the_way_micros": on_the_way})
         return
     zone = ZoneInfo(settings.zone)
@@ -153,43 +155,8 @@ def show_balance(
         print(f"as of     {local_text(shown.as_of_s, zone)}{'  (stale)' if stale else ''}")
     print(f"posted    Rs {format_rupees(shown.posted_micros)}")
     print(f"unsettled Rs {format_rupees(shown.unsettled_micros)} for {shown.unsettled_wh:,} Wh")
+    if shown.provisional_since_day is not None:
+        first = date.fromordinal(shown.provisional_since_day)
+        print(f"provisional: {first} and the days after it are not settled yet")
     if on_the_way:
         print(f"on the way to the meter: Rs {format_rupees(on_the_way)} (counted above)")
-
-
-def statement(
-    meter: MeterArgument,
-    after: AfterOption = 0,
-    limit: LimitOption = PAGE,
-    config: ConfigOption = None,
-    store: StoreOption = None,
-    clock: ClockOption = None,
-    json: JsonOption = False,
-) -> None:
-    """List a consumer's transfers, oldest first; a recharge with its four facts."""
-    settings = read_config(config, store, clock)
-    find_meter(meter, settings)
-    with bootstrap.store(settings) as opened, opened.view() as uow:
-        rows = uow.statement(meter, after, limit)
-    if json:
-        print_json([as_json(row) for row in rows])
-        return
-    zone = ZoneInfo(settings.zone)
-    if len(rows) == limit:
-        print(f"the first {limit:,}; more with --after {rows[-1].transfer_id} or a higher --limit")
-    print_table(
-        f"statement of {meter}",
-        ("#", "reference", "rupees", "accepted", "posted", "sent", "applied"),
-        (
-            (
-                row.transfer_id,
-                row.reference,
-                format_rupees(row.amount_micros if row.is_credit else -row.amount_micros),
-                local_text(row.accepted_at_s, zone),
-                local_text(row.posted_at_s, zone),
-                local_text(row.sent_at_s, zone),
-                local_text(row.applied_at_s, zone),
-            )
-            for row in rows
-        ),
-    )

@@ -1,6 +1,7 @@
 """Options and arguments that several commands share, and what is made of them."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -27,6 +28,14 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help=
 
 AfterOption = Annotated[int, typer.Option("--after", min=0, max=2**63 - 1, help="Begin after this number.")]
 
+FromOption = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day, YYYY-MM-DD.")]
+ToOption = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last day, YYYY-MM-DD, included.")]
+ActorOption = Annotated[str, typer.Option("--actor", help="Who does it; it is kept.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
+
+FIRST_DAY: Final = date(2000, 1, 1).toordinal()
+LAST_DAY: Final = date(2199, 12, 31).toordinal()
+
 MAX_REASON_CHARS: Final = 200
 
 PAGE: Final = 1_000
@@ -48,6 +57,34 @@ def checked_id(text: str, what: str = "meter") -> str:
     if not is_id(text):
         raise HeadendError(f"{text[:40]!r} is not a {what} id (letters, digits, dashes; at most 32)")
     return text
+
+
+def checked_day(text: str, option: str) -> int:
+    """A billing day as people write it.
+
+    Raises:
+        HeadendError: it is no date, or not of these centuries.
+    """
+    try:
+        day = date.fromisoformat(text).toordinal() if len(text) == len("2024-10-30") else 0
+    except ValueError:
+        day = 0
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise HeadendError(f"--{option} {text[:40]!r} is not a date such as 2024-10-30")
+    return day
+
+
+def day_range(from_day: str | None, to_day: str | None) -> tuple[int, int]:
+    """The first and last day of `--from` and `--to`; all days where they are not given.
+
+    Raises:
+        HeadendError: one of them is no date, or they are the wrong way round.
+    """
+    first = FIRST_DAY if from_day is None else checked_day(from_day, "from")
+    last = LAST_DAY if to_day is None else checked_day(to_day, "to")
+    if first > last:
+        raise HeadendError(f"--from {from_day} is after --to {to_day}")
+    return first, last
 
 
 def checked_reason(text: str, option: str = "reason") -> str:

@@ -29,6 +29,7 @@ from headend.config import Config, commented_default, load_config
 from headend.domain.calendar import local_text
 from headend.errors import ExitStatus, HeadendError
 from headend.service.audit import audit as run_audit
+from headend.service.audit_protection import ProtectionAudit
 from headend.service.ports import StoreError
 from headend.service.server import Headend
 
@@ -133,7 +134,9 @@ def audit(
     settings = read_config(config, store, clock)
     logs = bootstrap.fleet_log(fleet_log or [])
     with bootstrap.store(settings) as opened, opened.view() as uow:
-        checks = run_audit(uow, logs, converged=not in_flight)
+        protection = ProtectionAudit(bootstrap.rules(settings), ZoneInfo(settings.zone))
+        now_s = bootstrap.clock(settings).now_s()
+        checks = run_audit(uow, logs, protection, now_s, converged=not in_flight)
         held = uow.exceptions(None, 1)
     failed = [check for check in checks if not check.ok]
     if json:

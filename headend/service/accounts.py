@@ -1,13 +1,17 @@
 """Use cases of the counter: register meters, record recharges, order relay positions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
+from headend.domain.account import Balance, derive_balance
+from headend.domain.calendar import day_of
 from headend.domain.ledger import RECHARGES_ACCOUNT, RecordOutcome, Transfer, TransferKind
+from headend.domain.tariff_book import PriceBook
 from headend.domain.units import MAX_TOTAL_MICROS
 from headend.service.ports import UnitOfWork
-from headend.service.rows import NewTransfer, Registration
+from headend.service.rows import MeterRow, NewTransfer, Registration
 
 
 class RegisterOutcome(StrEnum):
@@ -90,12 +94,35 @@ def record_recharge(recharge: Recharge, uow: UnitOfWork, now_s: int) -> Recorded
     return Recorded(recharge, RecordOutcome.RECORDED, transfer)
 
 
-def order_relay(
-    meter: str, position: str, reason: str, opens_expire_after_s: int, uow: UnitOfWork, now_s: int
-) -> int | None:
-    """Order a relay position (`open` or `closed`); its version, None for an unknown meter.
+def shown_balance(row: MeterRow, prices: PriceBook, today: int, zone: ZoneInfo) -> Balance:
+    """A meter's balance as its consumer is shown it: posted, less what is used and not settled.
 
-    An order to open expires, so that no cut comes late; an order to close never does.
+    While days of a consumer who moved out are not settled, nobody knows what of the energy since is whose: then
+    only what is posted on the present consumer's account is shown, as provisional.
+
+    Raises:
+        NoPrice: the tariff has no price for the meter's category.
     """
-    expires_at_s = now_s + opens_expire_after_s if position == "open" else None
-    return uow.issue_relay(meter, position, reason, expires_at_s, now_s)
+    reading_day = None if row.read_at_s is None else day_of(row.read_at_s - 1, zone)
+    shared = row.settled_day + 1 < row.account_from_day
+    balance = derive_balance(
+        lambda day: prices.pricer(day, row.category, row.load_w),
+        credits_micros=row.credits_micros,
+        debits_micros=row.debits_micros,
+        register_wh=row.settled_register_wh if shared else row.register_wh,
+        settled_register_wh=row.settled_register_wh,
+        settled_day=today - 1 if shared else row.settled_day,
+        month_wh=row.month_wh,
+        today=today,
+        reading_day=reading_day,
+        as_of_s=row.read_at_s,
+    )
+    return replace(balance, provisional_since_day=row.account_from_day) if shared else balance
+
+
+def order_closed(meter: str, reason: str, uow: UnitOfWork, now_s: int) -> int | None:
+    """Order the supply back: it never expires and is never refused; the version, None for an unknown meter.
+
+    Orders to open a relay come from the gate alone (`service.gate`).
+    """
+    return uow.issue_relay(meter, "closed", reason, None, now_s)

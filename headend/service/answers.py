@@ -5,6 +5,7 @@ more than it says: "applied up to 17" acknowledges 17 and all before it, a refus
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from headend.domain.delivery import DeliveryKind
 from headend.domain.reconcile import (
@@ -12,20 +13,36 @@ from headend.domain.reconcile import (
     Exceptional,
     ExceptionKind,
     Finding,
+    PolicyApplied,
+    PolicyForgotten,
     RelayApplied,
     reconcile,
     reconcile_credit,
 )
 from headend.service.intake import UNKNOWN_METER, Intake
+from headend.service.notices import notices_of_cuts, notices_of_restored
 from headend.service.rows import Lane
 from headend.service.traffic import (
     Arrival,
     CreditAnswer,
     HelloFrame,
+    PolicyAnswer,
     ReceiptOut,
     RelayAnswer,
     ResultFrame,
     Verdict,
+)
+
+MENDABLE: Final = frozenset({"UNKNOWN_KEY", "BAD_SIGNATURE", "FUTURE_DATED"})
+"""Refusals of a command that was good: keys or a clock have to be mended, and then it counts again."""
+
+EXPECTED: Final = frozenset({"EXPIRED", "OLDER_VERSION"})
+"""Refusals that nobody has to look at."""
+
+_OVER_ONCE_AGREED: Final = (
+    ExceptionKind.CREDIT_AHEAD,
+    ExceptionKind.CREDIT_TOTAL_DIFFERS,
+    ExceptionKind.COMMAND_REJECTED,
 )
 
 Found = tuple[int, int, int, Finding]
@@ -56,23 +73,28 @@ def take_hello(arrival: Arrival, frame: HelloFrame, gateway_key: int, intake: In
 
 def take_results(arrival: Arrival, frame: ResultFrame, gateway_key: int, intake: Intake) -> None:
     """Move deliveries on by the meters' own answers."""
-    answers: list[CreditAnswer | RelayAnswer] = [*frame.credits, *frame.relays]
+    answers: list[CreditAnswer | RelayAnswer | PolicyAnswer] = [*frame.credits, *frame.relays, *frame.policies]
     keys, strangers = intake.keys_of(gateway_key, [answer.meter for answer in answers])
     if strangers:
         intake.keep_letter(arrival, "ROWS_REFUSED", _named(strangers))
     credits: list[tuple[int, CreditAnswer]] = []
     relays: list[tuple[int, RelayAnswer]] = []
+    policies: list[tuple[int, PolicyAnswer]] = []
     for meter_key, answer in zip(keys, answers, strict=True):
         if meter_key is None:
             continue
         if isinstance(answer, CreditAnswer):
             credits.append((meter_key, answer))
-        else:
+        elif isinstance(answer, RelayAnswer):
             relays.append((meter_key, answer))
+        else:
+            policies.append((meter_key, answer))
     intake.answered += [Lane(gateway_key, DeliveryKind.CREDIT, key) for key, _ in credits]
     intake.answered += [Lane(gateway_key, DeliveryKind.RELAY, key) for key, _ in relays]
+    intake.answered += [Lane(gateway_key, DeliveryKind.POLICY, key) for key, _ in policies]
     _take_credit_answers(credits, intake)
     _take_relay_answers(relays, intake)
+    _take_policy_answers(policies, intake)
 
 
 def _take_credit_answers(answers: Sequence[tuple[int, CreditAnswer]], intake: Intake) -> None:
@@ -82,7 +104,10 @@ def _take_credit_answers(answers: Sequence[tuple[int, CreditAnswer]], intake: In
             # The gateway's word, not the meter's: the counter in it is nobody's, and the credit goes on waiting.
             _list_as_not_found(meter_key, "a credit", intake)
             continue
-        if answer.refusal is not None:
+        if answer.refusal in MENDABLE:
+            # Not the meter's word on the credit: it goes on waiting, and is sent again.
+            _list_refusal(meter_key, f"credit {answer.seq + 1}", answer.refusal, intake)
+        elif answer.refusal is not None:
             detail = f"credit refused: {answer.refusal}; the meter stands at number {answer.seq}"
             intake.uow.add_exception(ExceptionKind.CREDIT_REFUSED, meter_key, detail, intake.now_s)
         # The counter is cumulative: of several answers of one meter the furthest says it all.
@@ -97,7 +122,7 @@ def _take_credit_answers(answers: Sequence[tuple[int, CreditAnswer]], intake: In
         if answer.refusal is None
         and totals.get(key) == answer.credit_total_micros
         and ours[key].applied_credit_seq <= answer.seq <= ours[key].credit_seq
-        for kind in (ExceptionKind.CREDIT_AHEAD, ExceptionKind.CREDIT_TOTAL_DIFFERS)
+        for kind in _OVER_ONCE_AGREED
     ]
     intake.uow.resolve_exceptions(agreed, "headend", "a later answer agrees with the ledger", intake.now_s)
     _act(
@@ -114,7 +139,7 @@ def _take_credit_answers(answers: Sequence[tuple[int, CreditAnswer]], intake: In
 
 def _take_relay_answers(answers: Sequence[tuple[int, RelayAnswer]], intake: Intake) -> None:
     ours = intake.uow.headend_views({key for key, _ in answers})
-    applied, refused = [], []
+    applied, refused, mendable = [], [], []
     for meter_key, answer in answers:
         if answer.version > ours[meter_key].relay_version:
             detail = f"the meter answers relay version {answer.version}, which we never issued"
@@ -124,9 +149,61 @@ def _take_relay_answers(answers: Sequence[tuple[int, RelayAnswer]], intake: Inta
         elif answer.refusal is None:
             applied.append((meter_key, answer.version, intake.believed(answer.at_s)))
         else:
-            refused.append((meter_key, answer.version, answer.refusal))
+            if answer.refusal not in EXPECTED:
+                _list_refusal(meter_key, f"relay version {answer.version}", answer.refusal, intake)
+            if answer.refusal not in MENDABLE:
+                refused.append((meter_key, answer.version, answer.refusal))
+            else:
+                mendable.append((meter_key, answer.version, answer.refusal))
+    _tell_of_relays(applied, intake)
     intake.uow.apply_relays(applied)
     intake.uow.reject_relays(refused)
+    # An order to open is given up; one that gives supply back goes on until it is heard.
+    intake.uow.reject_opens(mendable)
+    _is_over([meter_key for meter_key, _, _ in applied], intake)
+
+
+def _take_policy_answers(answers: Sequence[tuple[int, PolicyAnswer]], intake: Intake) -> None:
+    ours = intake.uow.headend_views({key for key, _ in answers})
+    applied, refused = [], []
+    for meter_key, answer in answers:
+        if answer.version > ours[meter_key].policy_version:
+            detail = f"the meter answers policy version {answer.version}, which we never issued"
+            intake.uow.add_exception(ExceptionKind.POLICY_AHEAD, meter_key, detail, intake.now_s)
+        elif answer.refusal == UNKNOWN_METER:
+            _list_as_not_found(meter_key, f"policy version {answer.version}", intake)
+        elif answer.refusal is None:
+            applied.append((meter_key, answer.version, intake.believed(answer.at_s)))
+        else:
+            if answer.refusal not in EXPECTED:
+                _list_refusal(meter_key, f"policy version {answer.version}", answer.refusal, intake)
+            if answer.refusal not in MENDABLE:
+                refused.append((meter_key, answer.version, answer.refusal))
+    intake.uow.apply_policies(applied)
+    intake.uow.reject_policies(refused)
+    _is_over([meter_key for meter_key, _, _ in applied], intake)
+
+
+def _tell_of_relays(applied: Sequence[tuple[int, int, int]], intake: Intake) -> None:
+    """Consumers are told once that their supply went or came back: when the meter says so first."""
+    moved = intake.uow.relays_moved(applied)
+    notices_of_cuts([(key, reason, at_s) for key, position, reason, at_s in moved if position == "open"],
+                    intake.uow, intake.now_s)  # fmt: skip
+    restored = [(key, at_s) for key, position, _, at_s in moved if position == "closed"]
+    notices_of_restored(restored, intake.uow, intake.now_s)
+
+
+def _is_over(meter_keys: Sequence[int], intake: Intake) -> None:
+    """What a meter refused before, it now takes: nobody has to look at that any more."""
+    rejected = [(meter_key, ExceptionKind.COMMAND_REJECTED) for meter_key in meter_keys]
+    intake.uow.resolve_exceptions(rejected, "headend", "a later command was carried out", intake.now_s)
+
+
+def _list_refusal(meter_key: int, what: str, refusal: str, intake: Intake) -> None:
+    """What a meter refuses of an order that should have been good is for a person to look at."""
+    intake.uow.add_exception(
+        ExceptionKind.COMMAND_REJECTED, meter_key, f"the meter refused {what}: {refusal}", intake.now_s
+    )
 
 
 def _list_as_not_found(meter_key: int, what: str, intake: Intake) -> None:
@@ -141,17 +218,23 @@ def _our_totals(counters: Sequence[tuple[int, int]], intake: Intake) -> dict[int
 
 
 def _act(findings: Iterable[Found], intake: Intake) -> None:
-    credits, relays = [], []
+    credits, relays, policies, forgotten = [], [], [], []
     for meter_key, at_s, credit_total_micros, finding in findings:
         match finding:
             case CreditApplied(seq):
                 credits.append((meter_key, seq, intake.believed(at_s), credit_total_micros))
             case RelayApplied(version):
                 relays.append((meter_key, version, intake.believed(at_s)))
+            case PolicyForgotten(version):
+                forgotten.append((meter_key, version))
+            case PolicyApplied(version):
+                policies.append((meter_key, version, intake.believed(at_s)))
             case Exceptional(kind, detail):
                 intake.uow.add_exception(kind, meter_key, detail, intake.now_s)
     intake.uow.apply_credits(credits)
     intake.uow.apply_relays(relays)
+    intake.uow.apply_policies(policies)
+    intake.uow.forget_policies(forgotten)
 
 
 def _named(strangers: dict[str, str]) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from headend.domain.ledger import GENESIS_HASH, chain_hash
+from headend.service.audit_protection import ProtectionAudit
+from headend.service.evidence import check_acts
 from headend.service.ports import FleetLog, UnitOfWork
 
 Violation = tuple[str, str]
@@ -39,7 +41,11 @@ STORE_CHECKS: Final = (
     ("I2", "stored balances = fold of the transfers", "balances_fold", False),
     ("I3", "every recharge is one delivery, and the reverse", "recharge_has_delivery", False),
     ("I6", "each day is settled once, in order, by its snapshot", "energy_charged_once", False),
+    ("I6", "each bill is one transfer, and the reverse", "charge_has_transfer", False),
+    ("I5", "corrections take back what they name", "reversals_name_their_transfer", False),
+    ("I7", "each arrears plan is what its transfers come to", "plans_hold", False),
     ("I9", "what was answered was sent, what was sent was committed", "sent_was_committed", False),
+    ("I19", "no instalment is above its plan's terms", "instalments_within_terms", False),
     ("I11", "credit sequences have no gap", "sequences_have_no_gap", False),
     ("I16", "no relay reported open without an order", "relay_open_by_order", False),
     ("I12", "APPLIED only on the meter's own answer", "applied_by_the_meter", False),
@@ -47,14 +53,29 @@ STORE_CHECKS: Final = (
 """(id, title, named check of the store, holds only after convergence)."""
 
 
-def audit(uow: UnitOfWork, fleet_log: FleetLog | None, *, converged: bool) -> list[Check]:
-    """Run every check. With `converged` false those that hold only after convergence are left out."""
+def audit(
+    uow: UnitOfWork,
+    fleet_log: FleetLog | None,
+    protection: ProtectionAudit | None = None,
+    now_s: int = 0,
+    *,
+    converged: bool,
+) -> list[Check]:
+    """Run every check. With `converged` false those that hold only after convergence are left out.
+
+    `protection` with the rules in force adds the checks that nobody was cut wrongly.
+    """
     checks = [
         Check(check_id, title, uow.violations(name))
         for check_id, title, name, after_convergence in STORE_CHECKS
         if converged or not after_convergence
     ]
     checks.append(Check("E2", "the head-end's register = its newest reading", list(_registers_fold(uow))))
+    checks.append(
+        Check("I25", "the audit log's chain is whole; each act has an actor and a reason", check_acts(uow))
+    )
+    if protection is not None:
+        checks += _check_protection(uow, fleet_log, protection, now_s, converged)
     checks.append(Check("I5", "the ledger's hash chain is whole", list(_broken_links(uow))))
     for check_id, title, look, after_convergence in LOG_CHECKS:
         if after_convergence and not converged:
@@ -64,6 +85,24 @@ def audit(uow: UnitOfWork, fleet_log: FleetLog | None, *, converged: bool) -> li
         else:
             checks.append(Check(check_id, title, list(look(uow, fleet_log))))
     return sorted(checks, key=lambda check: (check.check_id[0], int(check.check_id[1:]), check.title))
+
+
+def _check_protection(
+    uow: UnitOfWork, fleet_log: FleetLog | None, protection: ProtectionAudit, now_s: int, converged: bool
+) -> list[Check]:
+    title = "no relay opened inside a protected window, by the meters' own logs"
+    found = [] if fleet_log is None else list(protection.opened_inside_windows(uow, fleet_log))
+    checks = [
+        Check("I15", "no order to open inside a protected window", list(protection.inside_windows(uow))),
+        Check("I15", title, found, NEEDS_FLEET_LOG if fleet_log is None else None),
+        Check("I17", "each cut passed the gate, on debt and a fresh reading", list(protection.decided(uow))),
+        Check("I18", "cuts in any 24 hours within the caps", list(protection.within_caps(uow))),
+        Check("I19", "no cut before grace ends", list(protection.after_grace(uow))),
+    ]
+    if converged:
+        given_back = list(protection.reconnected(uow, now_s))
+        checks.append(Check("I20", "credit that suffices has its supply ordered back", given_back))
+    return checks
 
 
 def _broken_links(uow: UnitOfWork) -> Iterable[Violation]:

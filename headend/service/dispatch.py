@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Final
 
 from headend.domain.delivery import DeliveryKind
+from headend.domain.policy import Policy
 from headend.service.directory import Directory
 from headend.service.ports import UnitOfWork
 from headend.service.rows import Lane, OpenDelivery
@@ -20,6 +21,8 @@ from headend.service.traffic import CommandOut
 
 STEP_LIMIT: Final = 2_000
 """Most commands of one step: one commit."""
+
+POLICIES_AT_HAND: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Dispatch:
         self._deadlines: deque[tuple[float, Lane]] = deque()
         self._held: set[Lane] = set()
         self._newest_delivery = 0
+        self._policies: dict[tuple[str, int], Policy] = {}
 
     def start(self, uow: UnitOfWork) -> None:
         """Take up from the store after a restart, or after a transaction that failed.
@@ -218,8 +222,9 @@ class Dispatch:
         return lanes
 
     def _command(self, lane: Lane, delivery: OpenDelivery, uow: UnitOfWork) -> CommandOut:
+        gateway = self._directory.gateway_id(lane.gateway_key, uow)
         return CommandOut(
-            gateway=self._directory.gateway_id(lane.gateway_key, uow),
+            gateway=gateway,
             meter=delivery.meter,
             kind=delivery.kind,
             seq=delivery.seq,
@@ -227,7 +232,17 @@ class Dispatch:
             credit_total_micros=delivery.credit_total_micros,
             relay=delivery.relay,
             expires_at_s=delivery.expires_at_s,
+            policy=self._policy(gateway.region, delivery.seq, uow) if lane.kind is DeliveryKind.POLICY else None,
         )
+
+    def _policy(self, region: str, version: int, uow: UnitOfWork) -> Policy:
+        """A policy of a region; the last ones that were sent are kept at hand."""
+        policy = self._policies.get((region, version))
+        if policy is None:
+            if len(self._policies) >= POLICIES_AT_HAND:
+                self._policies.clear()
+            policy = self._policies[region, version] = uow.policy(region, version)
+        return policy
 
 
 def _still_asked(lane: Lane, seq: int, numbers: dict[Lane, tuple[int, int]]) -> bool:

@@ -1,6 +1,6 @@
 """Taking in what gateways send. One commit for many messages; receipts are for after the commit."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -15,10 +15,15 @@ UNKNOWN_GATEWAY: Final = "UNKNOWN_GATEWAY"
 
 
 def ingest(
-    arrivals: Sequence[Arrival], directory: Directory, zone: ZoneInfo, uow: UnitOfWork, now_s: int
+    arrivals: Sequence[Arrival],
+    directory: Directory,
+    zone: ZoneInfo,
+    uow: UnitOfWork,
+    now_s: int,
+    band_minutes: Collection[int] = (),
 ) -> Intake:
     """Write everything of these arrivals inside the open transaction; what came of it."""
-    intake = Intake(directory, uow, now_s)
+    intake = Intake(directory, uow, now_s, band_minutes)
     batch = ReadingBatch(intake, zone)
     for arrival in arrivals:
         match arrival.message:

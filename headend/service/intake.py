@@ -1,6 +1,6 @@
 """One step of ingest: the transaction that it writes in, and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from headend.service.directory import Directory
@@ -18,10 +18,14 @@ CLOCK_TOLERANCE_S: Final = 300
 class Intake:
     """Shared by the takers of one step. Read it after the commit."""
 
-    def __init__(self, directory: Directory, uow: UnitOfWork, now_s: int) -> None:
+    def __init__(
+        self, directory: Directory, uow: UnitOfWork, now_s: int, band_minutes: Collection[int] = ()
+    ) -> None:
+        """`band_minutes`: local minutes of the day at which registers are kept for time-of-day prices."""
         self.directory = directory
         self.uow = uow
         self.now_s = now_s
+        self.band_minutes = band_minutes
         self.receipts: list[ReceiptOut] = []
         self.heard: set[int] = set()
         """Keys of gateways that a message came from."""
@@ -31,6 +35,7 @@ class Intake:
         """The lane of every command that was answered."""
         self.rows = 0
         self.snapshots = 0
+        self.bands = 0
         self.dead_letters = 0
 
     def believed(self, at_s: int) -> int:

@@ -6,11 +6,12 @@ went back (kept, and listed for a person).
 """
 
 from bisect import bisect
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from headend.domain.calendar import closed_day
+from headend.domain.calendar import closed_day, day_of, minute_of_day
 from headend.domain.reconcile import ExceptionKind
 from headend.service.intake import CLOCK_TOLERANCE_S, Intake
 from headend.service.traffic import Arrival, ReadingFrame, ReceiptOut, Verdict
@@ -38,6 +39,7 @@ class ReadingBatch:
         self._relays_open: list[int] = []
         self._snapshots: list[tuple[int, int, int]] = []
         self._snapshot_rows: list[int] = []
+        self._bands: list[tuple[int, tuple[int, int, int, int]]] = []
         # (its first row, frame, refused rows): which frame a row came with
         self._frames: list[tuple[int, ReadingFrame, Refused]] = []
 
@@ -60,6 +62,8 @@ class ReadingBatch:
             first = len(self._meter_keys)
             self._snapshot_rows += range(first, first + len(keys))
             self._snapshots += zip(keys, days, frame.registers_wh, strict=True)  # type: ignore[arg-type]
+        elif self._intake.band_minutes:
+            self._note_bands(frame, keys)
         if refused:
             codes = ", ".join(sorted({code for _, code in refused}))
             self._intake.keep_letter(arrival, "ROWS_REFUSED", f"{len(refused)} rows not used: {codes}")
@@ -70,6 +74,22 @@ class ReadingBatch:
         self._registers_wh += frame.registers_wh
         is_open = set(frame.relays_open)
         self._relays_open += [int(meter in is_open) for meter in frame.meters] if is_open else [0] * len(keys)
+
+    def _note_bands(self, frame: ReadingFrame, keys: Sequence[int | None]) -> None:
+        """Keep the registers of an interval frame that stand where a time-of-day band begins."""
+        places = {at_s: self._band_place(at_s) for at_s in set(frame.at_s)}
+        if not any(places.values()):
+            return
+        first = len(self._meter_keys)
+        columns = zip(keys, frame.at_s, frame.registers_wh, strict=True)
+        for row, (meter_key, at_s, register_wh) in enumerate(columns):
+            place = places[at_s]
+            if place is not None:
+                self._bands.append((first + row, (meter_key, *place, register_wh)))  # type: ignore[arg-type]
+
+    def _band_place(self, at_s: int) -> tuple[int, int] | None:
+        minute = minute_of_day(at_s, self._zone)
+        return (day_of(at_s, self._zone), minute) if minute in self._intake.band_minutes else None  # type: ignore[return-value]
 
     def write(self) -> None:
         """Write all rows in a few statements."""
@@ -90,7 +110,9 @@ class ReadingBatch:
             went_back = set() if intake.uow.advance_registers(rows) else self._advance_one_by_one(rows)
             if self._snapshots:
                 self._write_snapshots(went_back)
+            intake.uow.add_band_registers([band for row, band in self._bands if row not in went_back])
         intake.rows += len(rows)
+        intake.bands += len(self._bands)
         intake.snapshots += len(self._snapshots)
         for _, frame, refused in self._frames:
             intake.receipts.append(

@@ -1,21 +1,30 @@
 """Rows of the store, as the services read and write them. Keys are the store's own integers."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from headend.domain.delivery import DeliveryKind
 from headend.domain.ledger import TransferKind
 from headend.service.traffic import GatewayId
 
+DEFAULT_LOAD_W: Final = 1_000
+"""The sanctioned load of a meter that was entered without one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A meter as it is entered: where it hangs, and the register and day from which it is billed."""
+    """A meter as it is entered: where it hangs, and the register and day from which it is billed.
+
+    `category` None: the tariff's default. `load_w` is the sanctioned load. `feeder`: the line that supplies it.
+    """
 
     meter: str
     gateway: GatewayId
     opening_register_wh: int
     installed_day: int
+    category: str | None = None
+    load_w: int = DEFAULT_LOAD_W
+    feeder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,15 @@ class MeterRow:
     relay_open: int
     credits_micros: int
     debits_micros: int
+    account_key: int
+    account_from_day: int
+    category: str | None
+    load_w: int
+    feeder: str
+    month_wh: int
+    has_terms: int
+    policy_version: int
+    applied_policy_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +71,7 @@ class MeterAccount:
     credit_total_micros: int
 
 
-@dataclass(frozen=True, slots=True)
-class NewTransfer:
+class NewTransfer(NamedTuple):
     """A transfer before it has its place in the chain."""
 
     reference: str
@@ -68,24 +85,16 @@ class NewTransfer:
 
 
 @dataclass(frozen=True, slots=True)
-class UnsettledDay:
-    """A billing day whose closing snapshot is in, next in order for its meter."""
-
-    meter_key: int
-    meter: str
-    account_key: int
-    settled_register_wh: int
-    day: int
-    register_wh: int
-
-
-@dataclass(frozen=True, slots=True)
 class StatementRow:
-    """One transfer of a consumer's account; for a recharge with its delivery's facts."""
+    """One transfer of a consumer's account; for a recharge with its delivery's facts.
+
+    `corrects`: the reference of the transfer that this one takes back.
+    """
 
     transfer_id: int
     reference: str
     kind: str
+    corrects: str | None
     amount_micros: int
     is_credit: int
     accepted_at_s: int
@@ -149,7 +158,7 @@ class OutageRow:
 
 @dataclass(frozen=True, slots=True)
 class ExceptionRow:
-    """One thing that a person must look at."""
+    """One thing that a person must look at; `resolved_at_s` None: still."""
 
     kind: str
     meter: str
@@ -157,6 +166,9 @@ class ExceptionRow:
     first_at_s: int
     last_at_s: int
     count: int
+    resolved_at_s: int | None
+    resolved_by: str | None
+    resolution: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,22 +12,23 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from headend.domain.calendar import day_of
+from headend.domain.rules import Rules
+from headend.service.arrears import take_instalments
 from headend.service.directory import Directory
 from headend.service.dispatch import Dispatch
 from headend.service.ingest import ingest
 from headend.service.journal import Journal
 from headend.service.ports import Clock, GatewayLink, Store, StoreError, UnitOfWork
-from headend.service.settle import Billing, settle_days
+from headend.service.settle import Settlement
+from headend.service.tariffs import TariffBook, ensure_tariff
 from headend.service.traffic import Arrival, HelloWanted, LinkChanged, Outgoing, StatusChanged
+from headend.service.upkeep import Upkeep
 
 RECEIVE_LIMIT: Final = 500
 """Most messages of one step: one commit."""
 
 HELLO_FOLLOWS_S: Final = 1.0
 """Wall seconds within which a gateway that came online says hello by itself."""
-
-SETTLE_LIMIT: Final = 5_000
-"""Most billing days of one step."""
 
 HELLO_REQUESTS: Final = 100
 HELLO_REQUEST_PAUSE_S: Final = 0.1
@@ -36,15 +37,17 @@ HELLO_REQUEST_PAUSE_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the head-end's loop is told. Times in wall seconds, but for `silent_after_s`."""
+    """What the head-end's loop is told. Times in wall seconds, but for the two times of silence."""
 
     zone: ZoneInfo
-    billing: Billing
+    rules: Rules
+    max_day_wh: int
     window: int
     answer_timeout_s: float
     heartbeat_s: float
     poll_s: float
     silent_after_s: int
+    meter_silent_after_s: int = 93_600
 
 
 class Headend:
@@ -60,14 +63,18 @@ class Headend:
         self._journal = Journal(settings.silent_after_s)
         self._started = False
         self._doubtful = True
-        self._unsettled = True
+        self._settlement = Settlement(settings.max_day_wh)
+        self._upkeep = Upkeep(
+            settings.rules, settings.zone, settings.silent_after_s, settings.meter_silent_after_s
+        )
+        self._band_minutes: set[int] = set()
+        self._rules_mark = (0, 0)
         self._news = True
         self._unwritten: list[Arrival] = []
         self._next_beat_s = 0.0
         self._hellos_wanted: dict[int, None] = {}
         self._hellos_asked: list[int] = []
         self._next_hello_s = 0.0
-        self._settled_until = 0
         self.counts: Counter[str] = Counter()
         """Since the start: readings, commands, days settled and so on, for progress and metrics."""
 
@@ -117,7 +124,8 @@ class Headend:
         monotonic_s = self._clock.monotonic_s()
         return (
             self._doubtful
-            or self._unsettled
+            or self._settlement.has_work()
+            or self._upkeep.has_work()
             or (bool(self._hellos_wanted) and monotonic_s >= self._next_hello_s)
             or monotonic_s >= self._next_beat_s
             or self._dispatch.has_work(monotonic_s)
@@ -133,9 +141,13 @@ class Headend:
         if not self._started:
             self._journal.start(uow, now_s)
         if self._doubtful:
-            self._resume(uow)
+            self._resume(uow, now_s)
         elif self._news:
             self._dispatch.notice_new(uow)
+        if self._doubtful or (self._news and _rules_mark(uow) != self._rules_mark):
+            self._band_minutes = TariffBook(uow.tariffs()).band_minutes()
+            self._settlement.look_again()
+            self._upkeep.look_again()
         self._news = False
         # In order: a last will behind a gateway's messages is the last word on it.
         messages: list[Arrival] = []
@@ -147,44 +159,48 @@ class Headend:
             else:
                 messages.append(arrival)
         outgoing += self._take_messages(messages, uow, now_s)
-        outgoing += self._dispatch.step(uow, now_s, monotonic_s)
         outgoing += self._want_hellos(uow, monotonic_s)
         today = day_of(now_s, self._settings.zone)
-        if self._unsettled or today > self._settled_until:
-            settled = settle_days(self._settings.billing, uow, today, now_s, SETTLE_LIMIT)
-            self._unsettled = settled > 0
-            self._settled_until = today
-            self.counts["days settled"] += settled
+        settled = self._settlement.step(uow, today, now_s)
+        take_instalments(settled, self._settings.zone, uow, now_s)
+        self.counts["days settled"] += len(settled)
         if monotonic_s >= self._next_beat_s:
             self._journal.beat(uow, now_s)
             uow.expire_unsent_relays(now_s)
+            self._upkeep.begin_round(uow, now_s)
             self._next_beat_s = monotonic_s + self._settings.heartbeat_s
+        if self._upkeep.has_work():
+            self._upkeep.step(uow, now_s)
+            self._dispatch.notice_new(uow)
+        self._rules_mark = _rules_mark(uow)
+        outgoing += self._dispatch.step(uow, now_s, monotonic_s)
         return outgoing
 
     def _take_messages(self, messages: list[Arrival], uow: UnitOfWork, now_s: int) -> list[Outgoing]:
         """Ingest messages and tell the other services of it; the receipts, for after the commit."""
         if not messages:
             return []
-        intake = ingest(messages, self._directory, self._settings.zone, uow, now_s)
+        intake = ingest(messages, self._directory, self._settings.zone, uow, now_s, self._band_minutes)
         self._journal.gateways_heard(intake.heard, uow, now_s)
         for gateway_key in intake.greeted:
             self._dispatch.gateway_greeted(gateway_key, uow)
         for gateway_key in intake.heard - intake.greeted:
             self._dispatch.gateway_online(gateway_key)
         self._dispatch.answered(intake.answered, uow)
-        self._unsettled = self._unsettled or intake.snapshots > 0
+        if intake.snapshots or intake.bands:
+            self._settlement.look_again()
         self.counts["readings"] += intake.rows
         self.counts["dead letters"] += intake.dead_letters
         self.counts["answers"] += len(intake.answered)
         self.counts["messages"] += len(messages)
         return list(intake.receipts)
 
-    def _resume(self, uow: UnitOfWork) -> None:
+    def _resume(self, uow: UnitOfWork, now_s: int) -> None:
         """Bring memory in line with the store: at the start, and after a transaction that failed."""
+        ensure_tariff(self._settings.rules.tariff, uow, now_s)
         self._directory.load_gateways(uow)
         self._dispatch.start(uow)
         self._journal.resume(uow)
-        self._unsettled = True
         self._hellos_wanted = dict.fromkeys(self._hellos_asked) | self._hellos_wanted
         if not self._started:
             self._hellos_wanted = dict.fromkeys(self._directory.gateway_ids)
@@ -225,3 +241,8 @@ class Headend:
         self._hellos_asked = asked
         self._next_hello_s = monotonic_s + HELLO_REQUEST_PAUSE_S
         return [HelloWanted(self._directory.gateway_id(key, uow)) for key in asked]
+
+
+def _rules_mark(uow: UnitOfWork) -> tuple[int, int]:
+    """Changes when another process registers a meter or does what the audit log keeps, and not for a recharge."""
+    return uow.last_act_id(), uow.last_meter_key()

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from headend.domain.delivery import DeliveryKind
+from headend.domain.policy import Policy
 from headend.domain.reconcile import MeterView
 
 
@@ -76,12 +77,24 @@ class RelayAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyAnswer:
+    """A meter's answer to one policy command. `refusal` is None when it was applied."""
+
+    meter: str
+    version: int
+    at_s: int
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ResultFrame:
-    """What a gateway's meters did with commands."""
+    """What a gateway's meters did with commands; `unknown`: results of a kind that we do not know."""
 
     gateway: GatewayId
     credits: Sequence[CreditAnswer]
     relays: Sequence[RelayAnswer]
+    policies: Sequence[PolicyAnswer] = ()
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +155,10 @@ class ReceiptOut:
 
 @dataclass(frozen=True, slots=True)
 class CommandOut:
-    """A command to one meter: the credit counter up to `seq`, or the relay position of version `seq`."""
+    """A command to one meter: the credit counter up to `seq`, or the relay position or policy of version `seq`.
+
+    `policy` is shared by all commands of a region that carry it.
+    """
 
     gateway: GatewayId
     meter: str
@@ -152,6 +168,7 @@ class CommandOut:
     credit_total_micros: int | None = None
     relay: str | None = None
     expires_at_s: int | None = None
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,13 +50,12 @@ import sys
 from zoneinfo import ZoneInfo
 from headend.adapters.memory import ManualClock, MemoryLink
 from headend.adapters.sqlite import SqliteStore
-from headend.domain.tariff import FlatTariff
 from headend.service.server import Headend, Settings
-from headend.service.settle import Billing
+from plain_rules import plain_rules
 from headend.wire.codec import encode
 from headend.wire.messages import ReadingKind, Readings
 START_S = 1_730_226_600
-settings = Settings(ZoneInfo("Asia/Kolkata"), Billing(FlatTariff(4), 10**6), 100, 10.0, 1.0, 0.05, 3600)
+settings = Settings(ZoneInfo("Asia/Kolkata"), plain_rules(4), 10**6, 100, 10.0, 1.0, 0.05, 3600)
 store, clock = SqliteStore(sys.argv[1]), ManualClock(START_S)
 link = MemoryLink(lambda topic, payload: None)
 headend = Headend(store, link, clock, settings)

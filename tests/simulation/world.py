@@ -14,16 +14,16 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from plain_rules import order_relay, plain_rules
+
 from headend.adapters.fleet_log import SqliteFleetLog
 from headend.adapters.memory import ManualClock, MemoryLink, memory_store
 from headend.domain.ledger import RecordOutcome
-from headend.domain.tariff import FlatTariff
-from headend.service.accounts import Recharge, order_relay, record_recharge, register_meters
+from headend.service.accounts import Recharge, record_recharge, register_meters
 from headend.service.audit import audit
 from headend.service.ports import Store, UnitOfWork
 from headend.service.rows import Registration
 from headend.service.server import Headend, Settings
-from headend.service.settle import Billing
 from headend.service.traffic import GatewayId
 from headend.wire.topics import parse_topic
 from meter_sim.core import FleetCore
@@ -39,7 +39,8 @@ START_S = midnight_s(START_DAY, ZONE)
 PRICE = 4_120
 SETTINGS = Settings(
     zone=ZONE,
-    billing=Billing(FlatTariff(PRICE), 2_400_000),
+    rules=plain_rules(PRICE),
+    max_day_wh=2_400_000,
     window=20,
     answer_timeout_s=30.0,
     heartbeat_s=300.0,

@@ -9,7 +9,8 @@ FROM meter AS m JOIN register AS r USING (meter_key);
 SELECT m.meter, 'credited ' || coalesce(sum(t.amount_micros), 0) || ' micros in the ledger, '
     || m.applied_credit_total_micros || ' acknowledged by the meter'
 FROM meter AS m
-LEFT JOIN transfer AS t ON t.credit_account = m.account_key AND t.kind = 'RECHARGE'
+JOIN meter_account AS a USING (meter_key)
+LEFT JOIN transfer AS t ON t.credit_account = a.account_key AND t.kind = 'RECHARGE'
 GROUP BY m.meter_key
 HAVING coalesce(sum(t.amount_micros), 0) <> m.applied_credit_total_micros;
 
@@ -58,7 +59,8 @@ SELECT coalesce(m.meter, a.code), 'recharge ' || t.reference || ' of ' || t.amou
     || CASE WHEN d.delivery_id IS NULL THEN 'no delivery' ELSE 'a delivery of another meter or amount' END
 FROM transfer AS t
 LEFT JOIN account AS a ON a.account_key = t.credit_account
-LEFT JOIN meter AS m ON m.account_key = t.credit_account
+LEFT JOIN meter_account AS o ON o.account_key = t.credit_account
+LEFT JOIN meter AS m USING (meter_key)
 LEFT JOIN delivery AS d ON d.transfer_id = t.transfer_id
 WHERE t.kind = 'RECHARGE'
   AND (d.delivery_id IS NULL OR d.meter_key IS NOT m.meter_key OR d.amount_micros IS NOT t.amount_micros)
@@ -84,17 +86,51 @@ SELECT m.meter, 'day ' || s.day || CASE WHEN s.settled_at_s IS NULL THEN ' is no
 FROM snapshot AS s JOIN meter AS m USING (meter_key)
 WHERE s.day >= m.installed_day AND (s.settled_at_s IS NOT NULL) <> (s.day <= m.settled_day)
 UNION ALL
-SELECT meter, 'day ' || charged_on || ' is settled over ' || energy_wh || ' Wh, and no charge of it is in the ledger'
+SELECT meter, 'day ' || settled_on || ' is settled over ' || energy_wh || ' Wh, '
+    || coalesce('its charge says ' || charged_wh || ' Wh', 'and there is no charge of it')
 FROM (
     -- Day number 719163 is 1970-01-01.
-    SELECT m.meter, date((s.day - 719163) * 86400, 'unixepoch') AS charged_on,
+    SELECT m.meter, date((s.day - 719163) * 86400, 'unixepoch') AS settled_on,
            s.register_wh - lag(s.register_wh, 1, m.opening_register_wh)
-               OVER (PARTITION BY s.meter_key ORDER BY s.day) AS energy_wh
+               OVER (PARTITION BY s.meter_key ORDER BY s.day) AS energy_wh,
+           coalesce(c.energy_wh, CASE WHEN EXISTS (
+               -- A day that the first schema charged: a transfer without lines.
+               SELECT 1 FROM transfer AS t
+               WHERE t.reference = 'energy/' || m.meter || '/' || date((s.day - 719163) * 86400, 'unixepoch')
+           ) THEN -1 END) AS charged_wh
     FROM snapshot AS s JOIN meter AS m USING (meter_key)
+    LEFT JOIN charge AS c ON c.meter_key = s.meter_key AND c.day = s.day AND c.revision = s.revision
     WHERE s.settled_at_s IS NOT NULL
 )
-WHERE energy_wh > 0
-  AND NOT EXISTS (SELECT 1 FROM transfer AS t WHERE t.reference = 'energy/' || meter || '/' || charged_on);
+WHERE charged_wh IS NULL AND energy_wh > 0 OR charged_wh >= 0 AND charged_wh <> energy_wh;
+
+-- charge_has_transfer --
+-- I6: a bill and its transfer say the same, to the account whose day it was; what was billed anew was reversed.
+SELECT m.meter, 'charge of day ' || c.day || ' (revision ' || c.revision || ') of ' || c.total_micros
+    || ' micros: its transfer ' || coalesce(t.transfer_id || ' moves ' || t.amount_micros, 'is not there')
+FROM charge AS c JOIN meter AS m USING (meter_key)
+LEFT JOIN transfer AS t ON t.transfer_id = c.transfer_id AND t.kind = 'CHARGE'
+    AND EXISTS (SELECT 1 FROM meter_account AS a WHERE a.meter_key = c.meter_key AND a.account_key = t.debit_account)
+WHERE c.total_micros > 0 AND t.amount_micros IS NOT c.total_micros
+UNION ALL
+SELECT m.meter, 'charge of day ' || c.day || ' was billed anew and not reversed'
+FROM charge AS c JOIN meter AS m USING (meter_key)
+WHERE c.reversed = 1 AND c.transfer_id IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM transfer AS r WHERE r.corrects = c.transfer_id)
+UNION ALL
+SELECT code, 'transfer ' || t.transfer_id || ' of ' || t.amount_micros || ' micros has no bill'
+FROM transfer AS t JOIN account AS a ON a.account_key = t.debit_account
+WHERE t.kind = 'CHARGE' AND t.transfer_id NOT IN (SELECT transfer_id FROM charge WHERE transfer_id IS NOT NULL)
+UNION ALL
+SELECT code, 'stands at ' || (credits_micros - debits_micros) || ' micros and not at zero'
+FROM account WHERE code = 'charges' AND credits_micros <> debits_micros;
+
+-- reversals_name_their_transfer --
+-- I5: a correction moves the same amount back between the same accounts.
+SELECT 'transfer ' || r.transfer_id, 'does not take transfer ' || t.transfer_id || ' back'
+FROM transfer AS r JOIN transfer AS t ON t.transfer_id = r.corrects
+WHERE r.amount_micros <> t.amount_micros OR r.debit_account <> t.credit_account
+   OR r.credit_account <> t.debit_account OR r.transfer_id < t.transfer_id;
 
 -- sent_was_committed --
 -- I9: what a meter answered was committed as SENT before; what is open or ended says how far it came.
@@ -152,3 +188,35 @@ FROM delivery AS d JOIN meter AS m USING (meter_key) WHERE d.kind = 'CREDIT';
 -- relay_orders --
 SELECT m.meter, d.seq, d.relay, d.expires_at_s
 FROM delivery AS d JOIN meter AS m USING (meter_key) WHERE d.kind = 'RELAY';
+
+-- plans_hold --
+-- I7: what a plan says is what its transfers come to: the debt went on to its account once, its instalments are what
+-- came back, and a plan that ended left nothing there. Each way of ending excludes the others by the schema.
+WITH moved AS (
+    SELECT p.plan_id,
+           coalesce(sum(t.amount_micros) FILTER (WHERE t.kind = 'ARREARS' AND t.debit_account = p.account_key), 0) AS put,
+           coalesce(sum(t.amount_micros) FILTER (WHERE t.kind = 'INSTALMENT'), 0) AS come,
+           coalesce(sum(t.amount_micros) FILTER (WHERE t.kind = 'ARREARS' AND t.credit_account = p.account_key), 0) AS back,
+           count(*) FILTER (WHERE t.kind NOT IN ('ARREARS', 'INSTALMENT')
+               OR p.debtor_key NOT IN (t.debit_account, t.credit_account)) AS strange
+    FROM plan AS p LEFT JOIN transfer AS t ON t.debit_account = p.account_key OR t.credit_account = p.account_key
+    GROUP BY p.plan_id
+)
+SELECT m.meter, 'plan ' || p.plan_id || ' (' || p.state || ') of ' || p.debt_micros || ' micros, ' || p.recovered_micros
+    || ' recovered; its transfers: ' || v.put || ' put on, ' || v.come || ' in instalments, ' || v.back || ' given back, '
+    || v.strange || ' of another kind or account'
+FROM plan AS p JOIN moved AS v USING (plan_id) JOIN meter AS m USING (meter_key)
+WHERE v.put <> p.debt_micros OR v.come <> p.recovered_micros OR v.strange > 0
+   OR v.back <> CASE WHEN p.state IN ('CANCELLED', 'EXPIRED') THEN p.debt_micros - p.recovered_micros ELSE 0 END;
+
+-- instalments_within_terms --
+-- I19: no day takes more than the plan's instalment, no recharge more than the plan's share of it.
+SELECT m.meter, 'plan ' || p.plan_id || ': ' || t.reference || ' took ' || t.amount_micros || ' micros, above '
+    || coalesce('the instalment of ' || p.instalment_micros,
+                p.share_bp || ' basis points of ' || coalesce(r.amount_micros, 0))
+FROM transfer AS t
+JOIN plan AS p ON p.account_key = t.credit_account
+JOIN meter AS m USING (meter_key)
+LEFT JOIN transfer AS r ON r.kind = 'RECHARGE' AND t.reference = 'instalment/' || r.reference
+WHERE t.kind = 'INSTALMENT'
+  AND t.amount_micros > coalesce(p.instalment_micros, p.share_bp * r.amount_micros / 10000, 0);

@@ -38,9 +38,52 @@ UPDATE exception SET resolved_at_s = ?3, resolved_by = ?4, resolution = ?5
 WHERE meter_key = ?1 AND kind = ?2 AND resolved_at_s IS NULL;
 
 -- exceptions --
-SELECT e.kind, m.meter, e.detail, e.first_at_s, e.last_at_s, e.count
+-- Open ones, or with ?3 those that are resolved: (meter or null, limit, resolved).
+SELECT e.kind, m.meter, e.detail, e.first_at_s, e.last_at_s, e.count, e.resolved_at_s, e.resolved_by, e.resolution
 FROM exception AS e JOIN meter AS m USING (meter_key)
-WHERE e.resolved_at_s IS NULL AND (?1 IS NULL OR m.meter = ?1) ORDER BY e.exception_id LIMIT ?2;
+WHERE (e.resolved_at_s IS NOT NULL) = ?3 AND (?1 IS NULL OR m.meter = ?1) ORDER BY e.exception_id LIMIT ?2;
+
+-- listening_since --
+-- When the newest outage of the system ended; NULL: one lasts.
+SELECT CASE WHEN count(*) > count(ended_at_s) THEN NULL ELSE coalesce(max(ended_at_s), 0) END
+FROM outage WHERE kind IN ('HEADEND', 'BROKER_LINK');
+
+-- list_silent_meters --
+-- No reading since ?1, or never one though installed before day ?2: (since, day, now, limit).
+INSERT INTO exception (kind, meter_key, detail, first_at_s, last_at_s)
+SELECT 'METER_SILENT', m.meter_key,
+       coalesce('no reading for ' || ((?3 - r.read_at_s) / 3600) || ' hours', 'never a reading'), ?3, ?3
+FROM register AS r JOIN meter AS m USING (meter_key)
+WHERE coalesce(r.read_at_s < ?1, m.installed_day < ?2)
+  AND NOT EXISTS (SELECT 1 FROM exception AS e
+                  WHERE e.meter_key = m.meter_key AND e.kind = 'METER_SILENT' AND e.resolved_at_s IS NULL)
+LIMIT ?4;
+
+-- close_silent_meters --
+-- (since, now)
+UPDATE exception SET resolved_at_s = ?2, resolved_by = 'headend', resolution = 'the meter reports again'
+WHERE kind = 'METER_SILENT' AND resolved_at_s IS NULL
+  AND EXISTS (SELECT 1 FROM register AS r WHERE r.meter_key = exception.meter_key AND r.read_at_s >= ?1);
+
+-- list_open_without_order --
+-- As the audit's check of I16: (now, limit).
+INSERT INTO exception (kind, meter_key, detail, first_at_s, last_at_s)
+SELECT 'OPEN_WITHOUT_ORDER', r.meter_key, 'reported open; the newest order carried out is '
+       || coalesce(d.relay || ' (version ' || d.seq || ')', 'none'), ?1, ?1
+FROM register AS r JOIN meter AS m USING (meter_key)
+LEFT JOIN delivery AS d ON d.meter_key = m.meter_key AND d.kind = 'RELAY' AND d.seq = m.applied_relay_version
+WHERE r.relay_open = 1 AND coalesce(d.relay, 'closed') = 'closed' AND r.read_at_s > coalesce(d.applied_at_s, -1)
+  AND NOT EXISTS (SELECT 1 FROM delivery AS o
+                  WHERE o.meter_key = m.meter_key AND o.kind = 'RELAY' AND o.relay = 'open'
+                    AND o.state IN ('QUEUED', 'SENT') AND o.attempts > 0)
+  AND NOT EXISTS (SELECT 1 FROM exception AS e
+                  WHERE e.meter_key = m.meter_key AND e.kind = 'OPEN_WITHOUT_ORDER' AND e.resolved_at_s IS NULL)
+LIMIT ?2;
+
+-- close_open_without_order --
+UPDATE exception SET resolved_at_s = ?1, resolved_by = 'headend', resolution = 'the relay is closed again'
+WHERE kind = 'OPEN_WITHOUT_ORDER' AND resolved_at_s IS NULL
+  AND EXISTS (SELECT 1 FROM register AS r WHERE r.meter_key = exception.meter_key AND r.relay_open = 0);
 
 -- dead_letter_count --
 SELECT coalesce(max(dead_letter_id), 0) FROM dead_letter;
@@ -59,7 +102,7 @@ FROM dead_letter ORDER BY dead_letter_id DESC LIMIT ?;
 -- headend_views --
 -- Our side of these meters' counters (a JSON array of keys).
 SELECT m.meter_key, r.register_wh, r.reading_seq, coalesce(r.read_at_s, 0), m.credit_seq, m.applied_credit_seq,
-       m.applied_credit_at_s, m.relay_version, m.applied_relay_version
+       m.applied_credit_at_s, m.relay_version, m.applied_relay_version, m.policy_version, m.applied_policy_version
 FROM json_each(?) AS wanted
 JOIN meter AS m ON m.meter_key = wanted.value
 JOIN register AS r USING (meter_key);

@@ -26,37 +26,35 @@ SELECT meter_key, account_key, credit_seq, credit_total_micros FROM meter WHERE 
 -- issue_credit --
 UPDATE meter SET credit_seq = ?2, credit_total_micros = ?3 WHERE meter_key = ?1;
 
--- unsettled_days --
--- Per meter the next day in order whose closing snapshot is in: a page of (max_day_wh, today, limit).
-SELECT m.meter_key, m.meter, m.account_key, m.settled_register_wh, s.day, s.register_wh
-FROM snapshot AS s INDEXED BY snapshot_unsettled
-JOIN meter AS m ON m.meter_key = s.meter_key AND s.day = m.settled_day + 1
-WHERE s.settled_at_s IS NULL AND s.register_wh - m.settled_register_wh BETWEEN 0 AND ? AND s.day < ? LIMIT ?;
-
--- settle_snapshot --
-UPDATE snapshot SET settled_at_s = ?3 WHERE meter_key = ?1 AND day = ?2;
-
--- settle_meter --
-UPDATE meter SET settled_day = ?2, settled_register_wh = ?3 WHERE meter_key = ?1;
+-- note_recharge --
+UPDATE standing SET trip_wh = 0, last_recharge_micros = ?2 WHERE meter_key = ?1;
 
 -- statement --
--- One meter's transfers with the two later facts of its recharges: (meter, after transfer_id, limit).
-SELECT t.transfer_id, t.reference, t.kind, t.amount_micros, t.credit_account = m.account_key,
+-- One meter's transfers with the two later facts of its recharges: (meter, after transfer_id, limit, from, to).
+SELECT t.transfer_id, t.reference, t.kind, o.reference, t.amount_micros, t.credit_account = a.account_key,
        t.accepted_at_s, t.posted_at_s, d.seq, d.state, d.sent_at_s, d.applied_at_s
 FROM meter AS m
-JOIN transfer AS t ON t.debit_account = m.account_key OR t.credit_account = m.account_key
+JOIN meter_account AS a USING (meter_key)
+JOIN transfer AS t ON t.debit_account = a.account_key OR t.credit_account = a.account_key
+LEFT JOIN transfer AS o ON o.transfer_id = t.corrects
 LEFT JOIN delivery AS d ON d.transfer_id = t.transfer_id
-WHERE m.meter = ?1 AND t.transfer_id > ?2
+WHERE m.meter = ?1 AND t.transfer_id > ?2 AND t.posted_at_s >= ?4 AND t.posted_at_s < ?5
 ORDER BY t.transfer_id LIMIT ?3;
+
+-- balance_before --
+SELECT coalesce(sum(CASE WHEN t.credit_account = a.account_key THEN t.amount_micros ELSE -t.amount_micros END), 0)
+FROM meter AS m
+JOIN meter_account AS a USING (meter_key)
+JOIN transfer AS t ON t.debit_account = a.account_key OR t.credit_account = a.account_key
+WHERE m.meter = ?1 AND (t.posted_at_s < ?2 OR t.transfer_id <= ?3);
+
+-- transfer_by_id --
+SELECT transfer_id, reference, kind, debit_account, credit_account, amount_micros, accepted_at_s, posted_at_s,
+       corrects, chain_hash
+FROM transfer WHERE transfer_id = ?;
 
 -- transfers --
 SELECT transfer_id, reference, kind, debit_account, credit_account, amount_micros, accepted_at_s, posted_at_s,
        corrects, chain_hash
 FROM transfer ORDER BY transfer_id;
 
--- impossible_days --
--- Next days that no home can have had: they stay open, a person has to look. (max_day_wh)
-SELECT m.meter_key, m.meter, m.account_key, m.settled_register_wh, s.day, s.register_wh
-FROM snapshot AS s INDEXED BY snapshot_unsettled
-JOIN meter AS m ON m.meter_key = s.meter_key AND s.day = m.settled_day + 1
-WHERE s.settled_at_s IS NULL AND s.register_wh - m.settled_register_wh NOT BETWEEN 0 AND ?;

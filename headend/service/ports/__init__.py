@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 from headend.domain.ledger import Transfer
 from headend.domain.reconcile import ExceptionKind, HeadendView
+from headend.service.ports.audit import AuditRows
 from headend.service.ports.billing import BillingRows
 from headend.service.ports.evidence import EvidenceRows
 from headend.service.ports.notices import NoticeRows
@@ -24,7 +25,6 @@ from headend.service.rows import (
     QueueRow,
     Registration,
     StatementRow,
-    UnsettledDay,
 )
 from headend.service.traffic import Arrival, GatewayId, Outgoing
 
@@ -57,8 +57,13 @@ class Clock(Protocol):
 
 Rows = Iterable[tuple[int, ...]]
 
+MAX_TIME_S: Final = 2**62
+"""After every time."""
 
-class UnitOfWork(BillingRows, ProtectionRows, NoticeRows, RecoveryRows, EvidenceRows, PolicyRows, Protocol):
+
+class UnitOfWork(
+    AuditRows, BillingRows, ProtectionRows, NoticeRows, RecoveryRows, EvidenceRows, PolicyRows, Protocol
+):
     """What can be read and written inside one transaction, by sets.
 
     Keys are the store's own integers. Methods that take many rows are one statement for all of them. What belongs
@@ -117,8 +122,8 @@ class UnitOfWork(BillingRows, ProtectionRows, NoticeRows, RecoveryRows, Evidence
     def resolve_exceptions(self, kinds: Sequence[tuple[int, str]], actor: str, note: str, now_s: int) -> int:
         """Close the open exceptions of these (meter_key, kind); how many there were."""
 
-    def exceptions(self, meter: str | None, limit: int) -> list[ExceptionRow]:
-        """Open exceptions, oldest first."""
+    def exceptions(self, meter: str | None, limit: int, *, resolved: bool = False) -> list[ExceptionRow]:
+        """Open exceptions, or those that are resolved; oldest first."""
 
     def add_dead_letter(self, topic: str, payload: bytes, code: str, detail: str, now_s: int) -> None:
         """Keep an unusable payload with its bytes; the same bytes again only count."""
@@ -136,6 +141,12 @@ class UnitOfWork(BillingRows, ProtectionRows, NoticeRows, RecoveryRows, Evidence
     def transfer(self, reference: str) -> Transfer | None:
         """The transfer of a reference."""
 
+    def transfer_by_id(self, transfer_id: int) -> Transfer:
+        """The transfer of an id that is in the ledger."""
+
+    def last_transfer_id(self) -> int:
+        """The newest transfer's id; 0: there is none."""
+
     def account_key(self, code: str) -> int:
         """The key of a system account."""
 
@@ -145,20 +156,19 @@ class UnitOfWork(BillingRows, ProtectionRows, NoticeRows, RecoveryRows, Evidence
     def post(self, new: Sequence[NewTransfer]) -> list[Transfer]:
         """Append transfers to the chain and move the accounts' totals."""
 
+    def post_many(self, new: Sequence[NewTransfer]) -> Sequence[int]:
+        """As `post`, for thousands at a time: only their numbers, in order."""
+
     def issue_credit(self, account: MeterAccount, transfer: Transfer) -> int:
         """Raise a meter's credit counter by a recharge and queue its delivery; the credit number."""
 
-    def unsettled_days(self, max_day_wh: int, today: int, limit: int) -> list[UnsettledDay]:
-        """Billing days before today that can be settled now, at most one a meter."""
+    def statement(
+        self, meter: str, after: int, limit: int, from_s: int = 0, to_s: int = MAX_TIME_S
+    ) -> list[StatementRow]:
+        """One page of a meter's transfers posted in a range of time (its end excluded), oldest first."""
 
-    def impossible_days(self, max_day_wh: int) -> list[UnsettledDay]:
-        """Next days that no home can have had: less than nothing drawn, or more than `max_day_wh`."""
-
-    def settle_days(self, days: Sequence[UnsettledDay], now_s: int) -> None:
-        """Mark days as settled and move the meters' settled registers."""
-
-    def statement(self, meter: str, after: int, limit: int) -> list[StatementRow]:
-        """One page of a consumer's transfers, oldest first."""
+    def balance_before(self, meter: str, at_s: int, after: int = 0) -> int:
+        """What a meter's accounts came to before a time, and with transfers up to `after`, in micros."""
 
     # deliveries
     def issue_relay(
@@ -246,6 +256,9 @@ class FleetLog(Protocol):
 
     def relays(self) -> Iterable[tuple[str, int, str, int]]:
         """(meter, version, position, at_s) of each relay command that a meter carried out, in its order."""
+
+    def refused_opens(self) -> Iterable[tuple[str, int, str, int]]:
+        """(meter, version, code, at_s) of each order to open that a meter refused."""
 
     def newest_readings(self) -> Iterable[tuple[str, int, int]]:
         """(meter, seq, register_wh) of each meter's newest reading."""

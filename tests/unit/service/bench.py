@@ -6,15 +6,15 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from plain_rules import order_relay, plain_rules
+
 from headend.adapters.memory import ManualClock, MemoryLink, memory_store
 from headend.domain.calendar import midnight_s
-from headend.domain.tariff import FlatTariff
-from headend.service.accounts import Recharge, Recorded, order_relay, record_recharge, register_meters
+from headend.service.accounts import Recharge, Recorded, record_recharge, register_meters
 from headend.service.audit import audit
 from headend.service.ports import Store, StoreError, UnitOfWork
 from headend.service.rows import DeadLetterRow, ExceptionRow, MeterRow, OutageRow, QueueRow, Registration
 from headend.service.server import Headend, Settings
-from headend.service.settle import Billing
 from headend.service.traffic import GatewayId
 from headend.wire.codec import decode, encode
 from headend.wire.errors import RefusalCode
@@ -51,7 +51,8 @@ SILENT_AFTER_S = 3_600
 
 SETTINGS = Settings(
     zone=ZONE,
-    billing=Billing(FlatTariff(PRICE), MAX_DAY_WH),
+    rules=plain_rules(PRICE),
+    max_day_wh=MAX_DAY_WH,
     window=100,
     answer_timeout_s=TIMEOUT_S,
     heartbeat_s=1.0,
@@ -376,11 +377,11 @@ class Bench:
         return [(meter, day - DAY, wh, settled is not None) for meter, day, wh, settled in rows]
 
     def charges(self, meter: str) -> list[tuple[str, int]]:
-        """(reference, micros) of a meter's energy charges, from the tables themselves."""
+        """(reference, micros) of a meter's charges, from the tables themselves."""
         return self._query(
             "SELECT t.reference, t.amount_micros FROM transfer AS t"
             " JOIN meter AS m ON m.account_key = t.debit_account"
-            " WHERE t.kind = 'ENERGY' AND m.meter = ? ORDER BY t.transfer_id",
+            " WHERE t.kind = 'CHARGE' AND m.meter = ? ORDER BY t.transfer_id",
             meter,
         )
 

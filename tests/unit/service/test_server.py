@@ -112,8 +112,9 @@ def test_settlement_of_a_failed_commit_is_made_once(online: Bench) -> None:
 
 
 def test_failing_commit_of_the_second_settlement_step_is_made_up_for(online: Bench) -> None:
-    online.midnight(("M1", 1, 0, 700), ("M1", 2, 1, 900), ("M1", 3, 2, 1_000))
-    online.headend.step(0.0)
+    online.midnight(("M1", 1, 0, 700))
+    online.run()
+    online.midnight(("M1", 2, 1, 900), ("M1", 3, 2, 1_000))
     fails(online)
     online.run()
     assert len(online.charges("M1")) == 3
@@ -122,7 +123,7 @@ def test_failing_commit_of_the_second_settlement_step_is_made_up_for(online: Ben
 def test_unit_that_fails_in_the_middle_leaves_nothing(online: Bench) -> None:
     online.readings(("M1", 1, START_S, 5))
     online.midnight(("M2", 1, 0, 9))
-    for method in ("add_segment", "advance_registers", "add_snapshots", "post", "settle_days"):
+    for method in ("add_segment", "advance_registers", "add_snapshots", "post", "settle"):
         online.store.failing_method = method
         with pytest.raises(StoreError):
             online.headend.step(0.0)

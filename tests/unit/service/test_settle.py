@@ -7,7 +7,7 @@ from unit.service.bench import DAY, MAX_DAY_WH, PRICE, START_S, Bench
 
 
 def reference(meter: str, day: int) -> str:
-    return f"energy/{meter}/{date.fromordinal(DAY + day)}"
+    return f"charge/{date.fromordinal(DAY + day)}/{meter}"
 
 
 def test_day_is_charged_by_the_difference_of_its_snapshots(online: Bench) -> None:

@@ -1,0 +1,156 @@
+"""`headend relay`: orders for relay positions, one or a file of any size. What opens a relay passes the gate."""
+
+import getpass
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
+
+import typer
+
+from headend import bootstrap
+from headend.cli.meters import find_meter, opened_file
+from headend.cli.options import (
+    ClockOption,
+    ConfigOption,
+    JsonOption,
+    StoreOption,
+    checked_id,
+    checked_reason,
+    read_config,
+)
+from headend.cli.output import print_json
+from headend.config import Config
+from headend.domain.calendar import local_text
+from headend.domain.case import Origin
+from headend.domain.evidence import Act, ActKind
+from headend.errors import ExitStatus, HeadendError
+from headend.service.accounts import order_closed
+from headend.service.gate import Decision, Gate, Verdict, Wish, summary
+from headend.service.ports import UnitOfWork
+
+CHUNK: Final = 1_000
+"""Meters decided about in one commit."""
+
+SHOWN: Final = 5
+
+POSITIONS: Final = ("open", "close")
+
+
+def relay(
+    words: Annotated[
+        list[str], typer.Argument(metavar="[METER] open|close", help="open: cut off; close: give supply.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")],
+    actor: Annotated[str | None, typer.Option("--actor", help="Who orders it (default: the login name).")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Meters, one a line; - is stdin.")] = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Order a relay position. To open it has to pass the gate (protection, caps, quarantine); to close never."""
+    settings = read_config(config, store, clock)
+    wish = Wish(checked_reason(actor or getpass.getuser(), "actor"), Origin.ORDER, checked_reason(reason))
+    expected = 1 if file is not None else 2
+    if len(words) != expected or words[-1] not in POSITIONS:
+        what = " ".join(words)[:60]
+        raise HeadendError(f"{what!r}: say METER open|close, or --file FILE open|close (open: cut off)")
+    if file is not None:
+        _order_all(file, words[-1], wish, settings, json)
+        return
+    meter = checked_id(words[0])
+    find_meter(meter, settings)
+    with bootstrap.store(settings) as opened, opened.transaction() as uow:
+        now_s = bootstrap.clock(settings).now_s()
+        (decision,) = _order([meter], words[-1], wish, settings, uow, now_s)
+    wanted = "open" if words[-1] == "open" else "closed"
+    if decision.verdict is Verdict.ISSUED:
+        if json:
+            print_json({"meter": meter, "relay": wanted, "version": decision.relay_version})
+        else:
+            print(f"meter {meter}: relay {wanted}, version {decision.relay_version}, queued")
+        return
+    if json:
+        print_json(_as_json(decision))
+    raise HeadendError(_words(decision, settings), ExitStatus.REFUSED)
+
+
+def _words(decision: Decision, settings: Config) -> str:
+    reasons = ", ".join(decision.reasons)
+    if decision.verdict is Verdict.QUARANTINED:
+        return (
+            f"meter {decision.meter}: in quarantine ({reasons});"
+            " a second person can release it with `headend quarantine release`"
+        )
+    until = ""
+    if decision.until_s is not None:
+        until = f"; not before {local_text(decision.until_s, ZoneInfo(settings.zone))}"
+    return f"meter {decision.meter}: refused ({reasons}){until}; nothing was sent"
+
+
+def _as_json(decision: Decision) -> dict[str, object]:
+    return {
+        "meter": decision.meter,
+        "outcome": decision.verdict,
+        "reasons": list(decision.reasons),
+        "until_s": decision.until_s,
+    }
+
+
+def _order(
+    meters: list[str], position: str, wish: Wish, settings: Config, uow: UnitOfWork, now_s: int
+) -> list[Decision]:
+    """Decide about registered meters, in their order."""
+    keys = {meter: key for meter, key, _ in uow.meter_keys(meters)}
+    if position == "open":
+        gate = Gate(bootstrap.rules(settings), ZoneInfo(settings.zone), uow, now_s)
+        return gate.decide(uow.cases([keys[meter] for meter in meters]), wish)
+    decisions = []
+    for meter in meters:
+        version = order_closed(meter, wish.reason, uow, now_s)
+        uow.record_act(Act(now_s, wish.actor, ActKind.RECONNECTED, f"meter/{meter}", wish.reason))
+        decisions.append(Decision(keys[meter], meter, Verdict.ISSUED, relay_version=version))
+    return decisions
+
+
+def _order_all(file: Path, position: str, wish: Wish, settings: Config, json: bool) -> None:
+    """A file of meters in commits of 1,000; a line that is no registered meter is said and left out."""
+    counts: Counter[str] = Counter()
+    strangers: list[str] = []
+    clock = bootstrap.clock(settings)
+    with bootstrap.store(settings) as opened, opened_file(file) as lines:
+        for chunk in _chunks(lines):
+            with opened.transaction() as uow:
+                known = {meter for meter, _, _ in uow.meter_keys(chunk)}
+                strangers += [meter for meter in chunk if meter not in known]
+                meters = [meter for meter in dict.fromkeys(chunk) if meter in known]
+                counts += summary(_order(meters, position, wish, settings, uow, clock.now_s()))
+            if sys.stderr.isatty():
+                sys.stderr.write(f"\r{sum(counts[verdict] for verdict in Verdict):,} meters")
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+    verdicts = {str(verdict): counts.pop(verdict, 0) for verdict in Verdict}
+    if json:
+        print_json({"counts": verdicts, "reasons": dict(counts), "unknown": strangers})
+    else:
+        print(", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.items()))
+        for why, count in counts.most_common():
+            print(f"  {count:,} {why}")
+    if strangers:
+        raise HeadendError(
+            f"{len(strangers)} lines are no registered meters: {', '.join(strangers[:SHOWN])[:200]}",
+            ExitStatus.UNKNOWN_METER,
+        )
+    if verdicts[Verdict.REFUSED] or verdicts[Verdict.QUARANTINED]:
+        raise HeadendError("not all was ordered; `headend quarantine list` shows what waits", ExitStatus.REFUSED)
+
+
+def _chunks(lines: Iterator[str]) -> Iterator[list[str]]:
+    meters = (line.strip() for line in lines)
+    wanted = (meter for meter in meters if meter)
+    while chunk := list(islice(wanted, CHUNK)):
+        yield chunk

@@ -1,0 +1,69 @@
+"""What a person must look at: what to do about each kind, and the sweeps for what nobody reports.
+
+Both sweeps close what they listed once it is over. Each goes over all meters in one statement: once a minute is
+enough.
+"""
+
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from headend.domain.calendar import day_of
+from headend.domain.evidence import Act, ActKind
+from headend.domain.exception_kind import ExceptionKind
+from headend.service.ports import UnitOfWork
+
+ADVICE: Final[dict[ExceptionKind, str]] = {
+    ExceptionKind.REGISTER_WENT_BACK: "compare the meter's display; if exchanged or rolled over, enter that",
+    ExceptionKind.READING_SEQ_WENT_BACK: "the meter's memory was reset or it was exchanged: enter the exchange",
+    ExceptionKind.CLOCK_AHEAD: "set the meter's clock; its times are not believed until then",
+    ExceptionKind.IMPLAUSIBLE_JUMP: "read the meter on site; the day stays open until that is explained",
+    ExceptionKind.SNAPSHOT_DIFFERS: "the first snapshot holds; find out why the gateway sent another",
+    ExceptionKind.CREDIT_WENT_BACK: "the meter lost credit or was exchanged: check its display; credits are held",
+    ExceptionKind.CREDIT_AHEAD: "an old backup as store, or somebody else's commands? its credits are held",
+    ExceptionKind.CREDIT_TOTAL_DIFFERS: "compare statement and display, find the foreign credit; credits are held",
+    ExceptionKind.CREDIT_REFUSED: "see what the meter refused and why; credits are held",
+    ExceptionKind.RELAY_AHEAD: "an old backup as store, or somebody else's commands? its relay is held",
+    ExceptionKind.POLICY_AHEAD: "an old backup as store, or somebody else's commands? its policy is held",
+    ExceptionKind.METER_NOT_FOUND: "its gateway does not know it: check where it hangs, and its registration",
+    ExceptionKind.NO_PRICE: "import a tariff that has the day and the category, or change the meter's terms",
+    ExceptionKind.ARREARS_NEED_PLAN: "agree on instalments with the consumer: headend arrears plan",
+    ExceptionKind.PLAN_BROKEN: "speak to the consumer: a new plan, or none; the home may be cut by the rules",
+    ExceptionKind.METER_SILENT: "check gateway, signal and supply on site; it closes when the meter reports",
+    ExceptionKind.COMMAND_REJECTED: "read why the meter refused; order again only if that is over",
+    ExceptionKind.OPEN_WITHOUT_ORDER: "the home may be without supply: check on site, then order the relay closed",
+}
+"""One sentence for each kind: where to begin."""
+
+
+def list_silent_meters(uow: UnitOfWork, zone: ZoneInfo, now_s: int, after_s: int, limit: int) -> int:
+    """List up to `limit` meters of which there is no reading for `after_s`, close those that report again.
+
+    Silence counts only while we listen: after an outage of the head-end or its broker everybody has as long again.
+    A meter that never reported counts from its installation, to the day. How many were listed.
+    """
+    since_s = now_s - after_s
+    uow.close_silent_meters(since_s, now_s)
+    listening_since_s = uow.listening_since_s()
+    if listening_since_s is None or listening_since_s >= since_s:
+        return 0
+    return uow.list_silent_meters(since_s, day_of(since_s, zone), now_s, limit)
+
+
+def list_open_without_order(uow: UnitOfWork, now_s: int, limit: int) -> int:
+    """List up to `limit` meters that report an open relay that nobody ordered (I16); close what is over."""
+    uow.close_open_without_order(now_s)
+    return uow.list_open_without_order(now_s, limit)
+
+
+def resolve_exception(meter: str, kind: str, actor: str, note: str, uow: UnitOfWork, now_s: int) -> bool:
+    """Close a meter's open exception: what it held goes out again. False: it has none of this kind."""
+    keys = uow.meter_keys([meter])
+    open_rows = [row for row in uow.exceptions(meter, -1) if row.kind == kind]
+    if not keys or not open_rows:
+        return False
+    ((_, meter_key, _),) = keys
+    uow.resolve_exceptions([(meter_key, kind)], actor, note, now_s)
+    (row,) = open_rows
+    basis = {"exception": kind, "detail": row.detail, "first_at_s": row.first_at_s, "count": row.count}
+    uow.record_act(Act(now_s, actor, ActKind.EXCEPTION_RESOLVED, f"meter/{meter}", note, basis))
+    return True
