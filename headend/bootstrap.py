@@ -55,7 +55,9 @@ def settings(config: Config) -> Settings:
         heartbeat_s=config.heartbeat_s,
         poll_s=config.poll_s,
         silent_after_s=config.gateway_silent_after_s,
+        outage_notice_after_s=config.outage_notice_after_s,
         meter_silent_after_s=config.meter_silent_after_s,
+        rollover_wh=config.rollover_wh,
     )
 
 

@@ -43,6 +43,9 @@ class Config(BaseSettings):
     max_day_wh: int = Field(
         2_400_000, gt=0, le=10**12, description="More energy than this in a day is looked at, not billed."
     )
+    rollover_wh: int | None = Field(
+        None, gt=0, description="All that a register can show, if it runs over; 6 digits of kWh: 1000000000."
+    )
     window: int = Field(100, gt=0, le=1_000, description="Most unanswered commands a gateway.")
     answer_timeout_s: float = Field(
         10.0, gt=0, description="Wall seconds after which an unanswered command is sent again."

@@ -34,6 +34,9 @@ class SqliteEvidenceRows(SqliteStatements):
     def acts(self) -> Iterator[ActRow]:
         return map(ActRow._make, self._connection.execute(SQL["acts"]))
 
+    def privileges_without_act(self) -> list[tuple[str, str]]:
+        return self._all("privileges_without_act")
+
     def story_of_meter(self, meter: str, from_s: int, to_s: int) -> list[StoryRow]:
         return self._story("story_of_meter", meter, from_s, to_s)
 

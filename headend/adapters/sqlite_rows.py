@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from headend.adapters.sqlite_audit import SqliteAuditRows
 from headend.adapters.sqlite_billing import SqliteBillingRows
+from headend.adapters.sqlite_devices import SqliteDeviceRows
 from headend.adapters.sqlite_evidence import SqliteEvidenceRows
 from headend.adapters.sqlite_notices import SqliteNoticeRows
 from headend.adapters.sqlite_policies import SqlitePolicyRows
@@ -36,6 +37,7 @@ AUDIT: Final = load_statements("audit")
 class SqliteUnitOfWork(
     SqliteAuditRows,
     SqliteBillingRows,
+    SqliteDeviceRows,
     SqliteProtectionRows,
     SqliteNoticeRows,
     SqliteRecoveryRows,
@@ -313,12 +315,12 @@ class SqliteUnitOfWork(
     def transfers(self) -> Iterator[Transfer]:
         return map(_transfer, self._connection.execute(SQL["transfers"]))
 
-    def segments(self) -> Iterator[tuple[Sequence[int], ...]]:
-        for columns in self._connection.execute(SQL["segments"]):
+    def segments(self) -> Iterator[tuple[int, Sequence[int], Sequence[int], Sequence[int], Sequence[int]]]:
+        for number, *columns in self._connection.execute(SQL["segments"]):
             keys, seqs, at_s, registers_wh = (array("q", column) for column in columns)
-            yield keys, seqs, at_s, registers_wh
+            yield number, keys, seqs, at_s, registers_wh
 
-    def meter_registers(self) -> Iterator[tuple[int, str, int, int, int]]:
+    def meter_registers(self) -> Iterator[tuple[int, str, int, int, int, int, int]]:
         return iter(self._connection.execute(AUDIT["meter_registers"]))
 
     def all_credit_totals(self) -> Iterator[tuple[str, int, int]]:

@@ -7,7 +7,7 @@ from headend.adapters.statements import load_statements
 
 SQL: Final = load_statements(
     "registry", "ingest", "ledger", "delivery", "journal",
-    "billing", "protection", "notices", "recovery", "evidence", "policies", "audit_protection",
+    "billing", "protection", "notices", "recovery", "evidence", "policies", "audit_protection", "devices",
 )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ app = typer.Typer(
 app.add_typer(meters.app, name="meter")
 meters.app.command("terms")(billing.terms)
 meters.app.command("move-out")(billing.moved_out)
+meters.app.command("exchange")(billing.exchange)
 # So that an amount of -5 is called a bad amount, and not an unknown option.
 app.command("recharge", context_settings={"ignore_unknown_options": True})(money.recharge)
 app.command("balance")(money.show_balance)

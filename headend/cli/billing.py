@@ -28,6 +28,7 @@ from headend.cli.output import as_json, print_json, print_table
 from headend.domain.units import format_rupees
 from headend.errors import ExitStatus, HeadendError
 from headend.service.corrections import ReverseOutcome, rebill, reverse
+from headend.service.devices import ExchangeOutcome, exchange_device
 from headend.service.settle import day_hash
 from headend.service.terms import TermsOutcome, change_terms, move_out
 
@@ -106,6 +107,38 @@ def moved_out(
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         outcome = move_out(row, day, actor, reason, uow, bootstrap.clock(settings).now_s())
     _say(meter, outcome, f"moved out with {last_day}", json)
+
+
+def exchange(
+    meter: MeterArgument,
+    new_device: Annotated[str, typer.Argument(metavar="NEW", help="The id of the device in its place.")],
+    final_wh: Annotated[int, typer.Option("--final-wh", min=0, help="What the old device showed at last, in Wh.")],
+    actor: ActorOption,
+    reason: ReasonOption,
+    opening_wh: Annotated[
+        int, typer.Option("--opening-wh", min=0, help="What the new one began with, in Wh.")
+    ] = 0,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Enter that a meter's device was exchanged: account, bills and credit go on; the meter has the new id now."""
+    settings = read_config(config, store, clock)
+    checked_id(new_device)
+    _check_kept(actor, reason)
+    row = find_meter(meter, settings)
+    with bootstrap.store(settings) as opened, opened.transaction() as uow:
+        now_s = bootstrap.clock(settings).now_s()
+        outcome = exchange_device(row, new_device, final_wh, opening_wh, actor, reason, uow, now_s)
+    if outcome is ExchangeOutcome.DEVICE_KNOWN:
+        raise HeadendError(f"{new_device} is, or was, a registered meter", ExitStatus.EXISTS_DIFFERENT)
+    if outcome is ExchangeOutcome.FINAL_TOO_LOW:
+        raise HeadendError(f"--final-wh {final_wh}: meter {meter} has already reported more; nothing was changed")
+    if json:
+        print_json({"meter": new_device, "was": meter, "outcome": outcome})
+    else:
+        print(f"meter {meter} is {new_device} now")
 
 
 def reverse_transfer(

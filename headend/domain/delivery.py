@@ -8,10 +8,10 @@
 A delivery is committed as SENT before it goes on the wire, and only the meter's own answer makes it APPLIED. A
 time-out, a lost link or a restart of ours puts it back to QUEUED with the same sequence number. An answer that
 comes after the time-out finds the delivery QUEUED and counts all the same: it tells of the meter, not of our
-patience. APPLIED and REJECTED are ends: whatever a meter says later changes
-nothing. Only where the meter itself is another one, or lost its memory, what it had applied is forgotten and goes
-out again. A credit never expires and is never superseded; a relay position ends as REJECTED with the reason when it
-does, and so does a policy, which is superseded but never expires.
+patience. APPLIED and REJECTED are ends: whatever a meter says later changes nothing. Only where the meter itself
+is another one, or lost its memory, what it had applied is forgotten and goes out again. A credit never expires and
+is never superseded; a relay position ends as REJECTED with the reason when it does, and so does a policy, which is
+superseded but never expires.
 """
 
 from enum import StrEnum

@@ -134,13 +134,17 @@ def _registers_fold(uow: UnitOfWork) -> Iterable[Violation]:
     """Meters whose register is not what their readings, taken in order, lead to."""
     names: dict[int, tuple[str, int, int]] = {}
     folded: dict[int, tuple[int, int]] = {}
-    for meter_key, meter, seq, register_wh, opening_wh in uow.meter_registers():
+    exchanged_after: dict[int, int] = {}
+    for meter_key, meter, seq, register_wh, _, from_wh, after_segment in uow.meter_registers():
         names[meter_key] = meter, seq, register_wh
-        folded[meter_key] = 0, opening_wh
-    for keys, seqs, _, registers_wh in uow.segments():
+        folded[meter_key] = 0, from_wh
+        if after_segment:
+            exchanged_after[meter_key] = after_segment
+    for number, keys, seqs, _, registers_wh in uow.segments():
         for meter_key, seq, register_wh in zip(keys, seqs, registers_wh, strict=True):
             held_seq, held_wh = folded[meter_key]
-            if seq > held_seq and register_wh >= held_wh:
+            of_former = exchanged_after and number <= exchanged_after.get(meter_key, 0)
+            if seq > held_seq and register_wh >= held_wh and not of_former:
                 folded[meter_key] = seq, register_wh
     for meter_key, (meter, seq, register_wh) in names.items():
         if (seq, register_wh) != folded[meter_key]:
@@ -152,7 +156,7 @@ def _registers_fold(uow: UnitOfWork) -> Iterable[Violation]:
 
 
 def _registers_equal(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
-    ours = {meter: (seq, wh) for _, meter, seq, wh, _ in uow.meter_registers()}
+    ours = {meter: (seq, wh - offset_wh) for _, meter, seq, wh, offset_wh, *_ in uow.meter_registers()}
     for meter, seq, register_wh in log.newest_readings():
         held_seq, held_wh = ours.get(meter, (0, 0))
         if (held_seq, held_wh) != (seq, register_wh):

@@ -18,12 +18,19 @@ class Directory:
         self._gateway_keys: dict[GatewayId, int] = {}
         self._meter_keys: dict[str, int] = {}
         self._gateway_of = array("q")
+        self.offsets: dict[int, int] = {}
+        """By meter key what is added to a register as it comes, where an exchange or a rollover made it differ."""
 
     def load_gateways(self, uow: UnitOfWork) -> None:
         """Read all gateways: for the names of the keys that deliveries carry."""
         for key, gateway, _ in uow.gateways():
             self.gateway_ids[key] = gateway
             self._gateway_keys[gateway] = key
+
+    def forget_meters(self) -> None:
+        """Another process changed which device is which meter."""
+        self._meter_keys.clear()
+        self.offsets.clear()
 
     def gateway_id(self, key: int, uow: UnitOfWork) -> GatewayId:
         """A registered gateway's name by its key."""
@@ -71,3 +78,5 @@ class Directory:
                 self._gateway_of.extend([0] * (meter_key + 1 - len(self._gateway_of)))
             self._meter_keys[meter] = meter_key
             self._gateway_of[meter_key] = gateway_key
+        known = [self._meter_keys[meter] for meter in meters if meter in self._meter_keys]
+        self.offsets |= uow.register_offsets(known)

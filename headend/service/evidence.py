@@ -14,8 +14,8 @@ from headend.service.traffic import GatewayId
 
 
 def check_acts(uow: UnitOfWork) -> list[tuple[str, str]]:
-    """(subject, what is wrong) of each act that does not follow from the one before it, or says too little."""
-    return list(_broken_acts(uow))
+    """(subject, what is wrong): acts that break the chain or say too little, and what was done without one."""
+    return [*_broken_acts(uow), *uow.privileges_without_act()]
 
 
 def _broken_acts(uow: UnitOfWork) -> Iterator[tuple[str, str]]:

@@ -19,13 +19,22 @@ class Intake:
     """Shared by the takers of one step. Read it after the commit."""
 
     def __init__(
-        self, directory: Directory, uow: UnitOfWork, now_s: int, band_minutes: Collection[int] = ()
+        self,
+        directory: Directory,
+        uow: UnitOfWork,
+        now_s: int,
+        band_minutes: Collection[int] = (),
+        rollover_wh: int | None = None,
     ) -> None:
-        """`band_minutes`: local minutes of the day at which registers are kept for time-of-day prices."""
+        """`band_minutes`: local minutes of the day at which registers are kept for time-of-day prices.
+
+        `rollover_wh`: all that a device's register can show; None: it is not known, or none ever gets there.
+        """
         self.directory = directory
         self.uow = uow
         self.now_s = now_s
         self.band_minutes = band_minutes
+        self.rollover_wh = rollover_wh
         self.receipts: list[ReceiptOut] = []
         self.heard: set[int] = set()
         """Keys of gateways that a message came from."""

@@ -6,13 +6,13 @@ went back (kept, and listed for a person).
 """
 
 from bisect import bisect
-from collections.abc import Sequence
 from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from headend.domain.calendar import closed_day, day_of, minute_of_day
 from headend.domain.reconcile import ExceptionKind
+from headend.service.devices import note_rollover
 from headend.service.intake import CLOCK_TOLERANCE_S, Intake
 from headend.service.traffic import Arrival, ReadingFrame, ReceiptOut, Verdict
 
@@ -37,9 +37,12 @@ class ReadingBatch:
         self._registers_wh: list[int] = []
         # 0 and 1, not False and True: a bool costs SQLite's binding three times as much as all the rest.
         self._relays_open: list[int] = []
-        self._snapshots: list[tuple[int, int, int]] = []
+        # Which rows are snapshots, and of which days.
         self._snapshot_rows: list[int] = []
-        self._bands: list[tuple[int, tuple[int, int, int, int]]] = []
+        self._snapshot_days: list[int] = []
+        self._former_snapshots: list[tuple[int, int, int]] = []
+        # (row, day, minute) of registers at which a time-of-day band begins
+        self._bands: list[tuple[int, int, int]] = []
         # (its first row, frame, refused rows): which frame a row came with
         self._frames: list[tuple[int, ReadingFrame, Refused]] = []
 
@@ -48,9 +51,11 @@ class ReadingBatch:
         refused: Refused = {}
         known, strangers = self._intake.keys_of(gateway_key, frame.meters)
         if strangers:
+            if frame.snapshot:
+                self._add_of_former_devices(frame, strangers, gateway_key)
             refused |= dict.fromkeys(strangers.items())
             frame = _select(frame, [row for row, key in enumerate(known) if key is not None])
-        keys = [key for key in known if key is not None] if strangers else known
+        keys = [key for key in known if key is not None] if strangers or None in known else known
         if frame.snapshot:
             midnights = {at_s: closed_day(at_s, self._zone) for at_s in set(frame.at_s)}
             if None in midnights.values():
@@ -58,12 +63,11 @@ class ReadingBatch:
                 others = set(range(len(keys))) - set(rows)
                 refused |= dict.fromkeys((frame.meters[row], NOT_MIDNIGHT) for row in sorted(others))
                 frame, keys = _select(frame, rows), [keys[row] for row in rows]
-            days = [midnights[at_s] for at_s in frame.at_s]
             first = len(self._meter_keys)
             self._snapshot_rows += range(first, first + len(keys))
-            self._snapshots += zip(keys, days, frame.registers_wh, strict=True)  # type: ignore[arg-type]
+            self._snapshot_days += [midnights[at_s] for at_s in frame.at_s]  # type: ignore[misc]
         elif self._intake.band_minutes:
-            self._note_bands(frame, keys)
+            self._note_bands(frame)
         if refused:
             codes = ", ".join(sorted({code for _, code in refused}))
             self._intake.keep_letter(arrival, "ROWS_REFUSED", f"{len(refused)} rows not used: {codes}")
@@ -75,49 +79,96 @@ class ReadingBatch:
         is_open = set(frame.relays_open)
         self._relays_open += [int(meter in is_open) for meter in frame.meters] if is_open else [0] * len(keys)
 
-    def _note_bands(self, frame: ReadingFrame, keys: Sequence[int | None]) -> None:
-        """Keep the registers of an interval frame that stand where a time-of-day band begins."""
+    def _add_of_former_devices(self, frame: ReadingFrame, strangers: dict[str, str], gateway_key: int) -> None:
+        """Midnights of devices that were exchanged since still count: they are no strangers."""
+        former = {each.device: each for each in self._intake.uow.former_devices(list(strangers))}
+        for meter, at_s, register_wh in zip(frame.meters, frame.at_s, frame.registers_wh, strict=True):
+            device, day = former.get(meter), closed_day(at_s, self._zone)
+            if device is None or day is None or device.gateway_key != gateway_key or at_s > device.exchanged_at_s:
+                continue
+            self._former_snapshots.append((device.meter_key, day, register_wh + device.register_offset_wh))
+            strangers.pop(meter, None)
+
+    def _note_bands(self, frame: ReadingFrame) -> None:
+        """Note the rows of an interval frame that stand where a time-of-day band begins."""
         places = {at_s: self._band_place(at_s) for at_s in set(frame.at_s)}
-        if not any(places.values()):
-            return
-        first = len(self._meter_keys)
-        columns = zip(keys, frame.at_s, frame.registers_wh, strict=True)
-        for row, (meter_key, at_s, register_wh) in enumerate(columns):
-            place = places[at_s]
-            if place is not None:
-                self._bands.append((first + row, (meter_key, *place, register_wh)))  # type: ignore[arg-type]
+        if any(places.values()):
+            first = len(self._meter_keys)
+            for row, at_s in enumerate(frame.at_s, start=first):
+                place = places[at_s]
+                if place is not None:
+                    self._bands.append((row, *place))
 
     def _band_place(self, at_s: int) -> tuple[int, int] | None:
         minute = minute_of_day(at_s, self._zone)
-        return (day_of(at_s, self._zone), minute) if minute in self._intake.band_minutes else None  # type: ignore[return-value]
+        if minute is None or minute not in self._intake.band_minutes:
+            return None
+        return day_of(at_s, self._zone), minute
 
     def write(self) -> None:
         """Write all rows in a few statements."""
         intake = self._intake
-        rows = list(
-            zip(
-                self._meter_keys,
-                self._seqs,
-                self._believed_times(),
-                self._registers_wh,
-                self._relays_open,
-                strict=True,
-            )
-        )
+        self._count_on()
+        rows = self._rows()
         if rows:
+            all_taken = intake.uow.advance_registers(rows)
+            if not all_taken and intake.rollover_wh is not None and self._roll_over(intake.rollover_wh):
+                rows = self._rows()
+                all_taken = intake.uow.advance_registers(rows)
             # The segment keeps every row as it came, also one that turns out to go back.
             intake.uow.add_segment(self._meter_keys, self._seqs, self._at_s, self._registers_wh)
-            went_back = set() if intake.uow.advance_registers(rows) else self._advance_one_by_one(rows)
-            if self._snapshots:
+            went_back = set() if all_taken else self._advance_one_by_one(rows)
+            if self._snapshot_rows:
                 self._write_snapshots(went_back)
-            intake.uow.add_band_registers([band for row, band in self._bands if row not in went_back])
+            bands = [
+                (self._meter_keys[row], day, minute, self._registers_wh[row])
+                for row, day, minute in self._bands
+                if row not in went_back
+            ]
+            intake.uow.add_band_registers(bands)
+        intake.uow.add_snapshots(self._former_snapshots)
         intake.rows += len(rows)
         intake.bands += len(self._bands)
-        intake.snapshots += len(self._snapshots)
+        intake.snapshots += len(self._snapshot_rows) + len(self._former_snapshots)
         for _, frame, refused in self._frames:
             intake.receipts.append(
                 ReceiptOut(frame.gateway, frame.frame, Verdict.ACCEPTED, refused=tuple(refused))
             )
+
+    def _rows(self) -> list[Row]:
+        columns = (self._meter_keys, self._seqs, self._believed_times(), self._registers_wh, self._relays_open)
+        return list(zip(*columns, strict=True))
+
+    def _count_on(self) -> None:
+        """Make what devices report the meters' registers, which go on over exchanges and rollovers."""
+        offsets = self._intake.directory.offsets
+        if offsets:
+            for row, meter_key in enumerate(self._meter_keys):
+                self._registers_wh[row] += offsets.get(meter_key, 0)
+
+    def _roll_over(self, rollover_wh: int) -> bool:
+        """Tell registers that ran over their last digit from those that went back; whether there were any.
+
+        A newer reading that is lower by more than half of all that the digits can show ran over; an older one that
+        is higher by as much is from before that.
+        """
+        held = self._intake.uow.register_states(set(self._meter_keys))
+        rolled: set[int] = set()
+        for row, (meter_key, seq) in enumerate(zip(self._meter_keys, self._seqs, strict=True)):
+            held_seq, held_wh = held[meter_key]
+            if meter_key in rolled:
+                self._registers_wh[row] += rollover_wh
+            register_wh = self._registers_wh[row]
+            if seq > held_seq and held_wh - register_wh > rollover_wh // 2:
+                rolled.add(meter_key)
+                self._registers_wh[row] = register_wh = register_wh + rollover_wh
+            elif seq < held_seq and register_wh - held_wh > rollover_wh // 2:
+                self._registers_wh[row] = register_wh = register_wh - rollover_wh
+            if seq > held_seq:
+                held[meter_key] = seq, max(held_wh, register_wh)
+        for meter_key in rolled:
+            note_rollover(meter_key, rollover_wh, self._intake)
+        return True
 
     def _advance_one_by_one(self, rows: list[Row]) -> set[int]:
         """Take what can be taken where not every row can; returns the rows whose register went back.
@@ -159,8 +210,8 @@ class ReadingBatch:
 
     def _write_snapshots(self, went_back: set[int]) -> None:
         kept = [
-            (row, snapshot)
-            for row, snapshot in zip(self._snapshot_rows, self._snapshots, strict=True)
+            (row, (self._meter_keys[row], day, self._registers_wh[row]))
+            for row, day in zip(self._snapshot_rows, self._snapshot_days, strict=True)
             if row not in went_back
         ]
         differing = self._intake.uow.add_snapshots([snapshot for _, snapshot in kept])

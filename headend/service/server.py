@@ -37,7 +37,7 @@ HELLO_REQUEST_PAUSE_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the head-end's loop is told. Times in wall seconds, but for the two times of silence."""
+    """What the head-end's loop is told. Times in wall seconds, but for the times of silence."""
 
     zone: ZoneInfo
     rules: Rules
@@ -47,7 +47,9 @@ class Settings:
     heartbeat_s: float
     poll_s: float
     silent_after_s: int
+    outage_notice_after_s: int = 900
     meter_silent_after_s: int = 93_600
+    rollover_wh: int | None = None
 
 
 class Headend:
@@ -65,7 +67,7 @@ class Headend:
         self._doubtful = True
         self._settlement = Settlement(settings.max_day_wh)
         self._upkeep = Upkeep(
-            settings.rules, settings.zone, settings.silent_after_s, settings.meter_silent_after_s
+            settings.rules, settings.zone, settings.outage_notice_after_s, settings.meter_silent_after_s
         )
         self._band_minutes: set[int] = set()
         self._rules_mark = (0, 0)
@@ -138,6 +140,8 @@ class Headend:
 
     def _work(self, arrivals: list[Arrival], uow: UnitOfWork, now_s: int, monotonic_s: float) -> list[Outgoing]:
         outgoing: list[Outgoing] = []
+        # Asked with the lock in hand: what others committed may be about the very messages that we hold.
+        self._store_changed()
         if not self._started:
             self._journal.start(uow, now_s)
         if self._doubtful:
@@ -145,6 +149,7 @@ class Headend:
         elif self._news:
             self._dispatch.notice_new(uow)
         if self._doubtful or (self._news and _rules_mark(uow) != self._rules_mark):
+            self._directory.forget_meters()
             self._band_minutes = TariffBook(uow.tariffs()).band_minutes()
             self._settlement.look_again()
             self._upkeep.look_again()
@@ -180,7 +185,10 @@ class Headend:
         """Ingest messages and tell the other services of it; the receipts, for after the commit."""
         if not messages:
             return []
-        intake = ingest(messages, self._directory, self._settings.zone, uow, now_s, self._band_minutes)
+        settings = self._settings
+        intake = ingest(
+            messages, self._directory, settings.zone, uow, now_s, self._band_minutes, settings.rollover_wh
+        )
         self._journal.gateways_heard(intake.heard, uow, now_s)
         for gateway_key in intake.greeted:
             self._dispatch.gateway_greeted(gateway_key, uow)

@@ -56,6 +56,8 @@ class ImportOutcome(StrEnum):
     REPLACED = "REPLACED"
     IN_USE = "IN_USE"
     """Days were charged by another version with the same first day: it cannot be changed any more."""
+    NUMBER_TAKEN = "NUMBER_TAKEN"
+    """Another first day has this name and version."""
     TOO_LATE = "TOO_LATE"
     """Days from its first day on were charged by the version before: begin later."""
 
@@ -70,7 +72,11 @@ def import_tariff(tariff: Tariff, actor: str, reason: str, uow: UnitOfWork, now_
         return ImportOutcome.IN_USE
     if rows and tariff.from_day <= uow.last_charged_day():
         return ImportOutcome.TOO_LATE
+    others = [row.tariff for row in rows if row is not same_day]
+    if any((other.name, other.version) == (tariff.name, tariff.version) for other in others):
+        return ImportOutcome.NUMBER_TAKEN
     uow.put_tariff(tariff, actor, now_s)
+    uow.look_at_all_again()
     basis = {"version": tariff.version, "from_day": tariff.from_day}
     uow.record_act(Act(now_s, actor, ActKind.TARIFF_IMPORTED, f"tariff/{tariff.name}", reason, basis))
     return ImportOutcome.IMPORTED if same_day is None else ImportOutcome.REPLACED

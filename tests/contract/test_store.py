@@ -256,7 +256,7 @@ def test_segments_keep_every_column_as_it_came(uow: UnitOfWork) -> None:
     columns = [1, 2, 1], [9, 8, 9], [NOW_S, 5, 2**53 - 1], [0, 2**53 - 1, 7]
     uow.add_segment(*columns)
     uow.add_segment([4], [1], [1], [1])
-    assert [tuple(map(list, segment)) for segment in uow.segments()] == [columns, ([4], [1], [1], [1])]
+    assert [tuple(map(list, columns)) for _, *columns in uow.segments()] == [columns, ([4], [1], [1], [1])]
 
 
 def test_first_snapshot_of_a_day_stands(uow: UnitOfWork) -> None:
@@ -636,9 +636,9 @@ def test_subject_has_one_open_outage_at_a_time(uow: UnitOfWork) -> None:
 def test_registers_are_told_with_their_openings(uow: UnitOfWork) -> None:
     uow.advance_registers([(key(uow, "M1"), 4, NOW_S, 150, 0)])
     assert sorted(row[1:] for row in uow.meter_registers()) == [
-        ("M1", 4, 150, 100),
-        ("M2", 0, 100, 100),
-        ("M3", 0, 0, 0),
+        ("M1", 4, 150, 0, 100, 0),
+        ("M2", 0, 100, 0, 100, 0),
+        ("M3", 0, 0, 0, 0, 0),
     ]
 
 

@@ -1,8 +1,12 @@
 -- Each check yields (subject, what is wrong) for every violation, and nothing when all is well.
 
 -- meter_registers --
-SELECT m.meter_key, m.meter, r.reading_seq, r.register_wh, m.opening_register_wh
-FROM meter AS m JOIN register AS r USING (meter_key);
+SELECT m.meter_key, m.meter, r.reading_seq, r.register_wh, m.register_offset_wh,
+       coalesce(f.final_register_wh + f.register_offset_wh, m.opening_register_wh), coalesce(f.after_segment, 0)
+FROM meter AS m JOIN register AS r USING (meter_key)
+LEFT JOIN former_device AS f ON f.meter_key = m.meter_key AND f.exchanged_at_s = (
+    SELECT max(o.exchanged_at_s) FROM former_device AS o WHERE o.meter_key = m.meter_key
+);
 
 -- credits_reach_meter --
 -- E1: credits in the ledger = the meter's credit counter.

@@ -161,3 +161,35 @@ SELECT
     (SELECT count(*) FROM decision WHERE kind = 'CUT' AND at_s < ?4) AS cuts_in_outage,
     (SELECT count(*) FROM decision WHERE kind = 'CUT' AND at_s >= ?4 AND at_s < ?5) AS cuts_in_grace,
     (SELECT count(*) FROM decision WHERE kind = 'CUT' AND at_s >= ?5) AS cuts_after_grace;
+
+-- privileges_without_act --
+-- I25: what only a person or the rules may do, without the act that says who, why and on what basis. What was
+-- resolved before there was an audit log is left out.
+SELECT 'meter ' || m.meter, count(*) || ' cuts, ' || (
+    SELECT count(*) FROM act WHERE subject = 'meter/' || m.meter AND kind = 'CUT'
+) || ' acts of a cut'
+FROM disconnection AS d JOIN meter AS m USING (meter_key) WHERE d.state = 'ISSUED' GROUP BY d.meter_key
+HAVING count(*) > (SELECT count(*) FROM act WHERE subject = 'meter/' || m.meter AND kind = 'CUT')
+UNION ALL
+SELECT 'act ' || act_id, 'released by ' || actor || ', who had wished it: a second person has to'
+FROM act WHERE kind = 'RELEASED' AND actor = basis ->> 'requested_by'
+UNION ALL
+SELECT 'moratorium ' || moratorium_id, 'declared without an act' FROM moratorium
+WHERE NOT EXISTS (
+    SELECT 1 FROM act WHERE kind = 'MORATORIUM_DECLARED' AND basis ->> 'moratorium' = moratorium_id
+)
+UNION ALL
+SELECT 'moratorium ' || moratorium_id, 'ended without an act' FROM moratorium
+WHERE ended_at_s IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM act WHERE kind = 'MORATORIUM_ENDED' AND basis ->> 'moratorium' = moratorium_id
+)
+UNION ALL
+SELECT 'transfer ' || transfer_id, reference || ' reverses without an act' FROM transfer
+WHERE kind = 'REVERSAL' AND posted_at_s NOT IN (SELECT at_s FROM act WHERE kind = 'REVERSAL')
+UNION ALL
+SELECT 'meter ' || m.meter, 'exception ' || e.kind || ' resolved by ' || e.resolved_by || ' without an act'
+FROM exception AS e JOIN meter AS m USING (meter_key)
+WHERE e.resolved_by <> 'headend' AND e.resolved_at_s >= (SELECT min(at_s) FROM act) AND NOT EXISTS (
+    SELECT 1 FROM act AS a
+    WHERE a.subject = 'meter/' || m.meter AND a.actor = e.resolved_by AND a.at_s = e.resolved_at_s
+);

@@ -12,7 +12,7 @@ FROM json_each(?) AS wanted JOIN register AS r ON r.meter_key = wanted.value;
 INSERT INTO segment (from_s, to_s, rows, meter_keys, seqs, at_s, registers_wh) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- segments --
-SELECT meter_keys, seqs, at_s, registers_wh FROM segment ORDER BY segment_id;
+SELECT segment_id, meter_keys, seqs, at_s, registers_wh FROM segment ORDER BY segment_id;
 
 -- add_snapshot --
 -- Days before the installation are nobody's: their snapshots would stay unsettled for ever.
@@ -101,7 +101,7 @@ FROM dead_letter ORDER BY dead_letter_id DESC LIMIT ?;
 
 -- headend_views --
 -- Our side of these meters' counters (a JSON array of keys).
-SELECT m.meter_key, r.register_wh, r.reading_seq, coalesce(r.read_at_s, 0), m.credit_seq, m.applied_credit_seq,
+SELECT m.meter_key, r.register_wh - m.register_offset_wh, r.reading_seq, coalesce(r.read_at_s, 0), m.credit_seq, m.applied_credit_seq,
        m.applied_credit_at_s, m.relay_version, m.applied_relay_version, m.policy_version, m.applied_policy_version
 FROM json_each(?) AS wanted
 JOIN meter AS m ON m.meter_key = wanted.value

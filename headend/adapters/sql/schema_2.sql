@@ -77,6 +77,18 @@ ALTER TABLE snapshot ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
 INSERT INTO account (code) VALUES
     ('charges'), ('fixed'), ('duty'), ('rebates'), ('rounding'), ('refunds');
 
+-- Devices that were exchanged: late snapshots of theirs still count up to `exchanged_at_s`, with their own offset.
+-- What `segment` holds of the meter up to `after_segment` is the device's, and those before it.
+CREATE TABLE former_device (
+    device TEXT PRIMARY KEY,
+    meter_key INTEGER NOT NULL REFERENCES meter,
+    register_offset_wh INTEGER NOT NULL,
+    final_register_wh INTEGER NOT NULL,
+    exchanged_at_s INTEGER NOT NULL,
+    after_segment INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX former_device_meter ON former_device (meter_key);
+
 -- Dated versions of the one tariff. Immutable once a day was charged by it (`used_at_s`).
 CREATE TABLE tariff (
     tariff_key INTEGER PRIMARY KEY,

@@ -8,6 +8,7 @@ from headend.domain.ledger import Transfer
 from headend.domain.reconcile import ExceptionKind, HeadendView
 from headend.service.ports.audit import AuditRows
 from headend.service.ports.billing import BillingRows
+from headend.service.ports.devices import DeviceRows
 from headend.service.ports.evidence import EvidenceRows
 from headend.service.ports.notices import NoticeRows
 from headend.service.ports.policies import PolicyRows
@@ -62,7 +63,15 @@ MAX_TIME_S: Final = 2**62
 
 
 class UnitOfWork(
-    AuditRows, BillingRows, ProtectionRows, NoticeRows, RecoveryRows, EvidenceRows, PolicyRows, Protocol
+    AuditRows,
+    DeviceRows,
+    BillingRows,
+    ProtectionRows,
+    NoticeRows,
+    RecoveryRows,
+    EvidenceRows,
+    PolicyRows,
+    Protocol,
 ):
     """What can be read and written inside one transaction, by sets.
 
@@ -235,11 +244,15 @@ class UnitOfWork(
     def transfers(self) -> Iterable[Transfer]:
         """The whole ledger in order."""
 
-    def segments(self) -> Iterable[tuple[Sequence[int], ...]]:
-        """Every segment's columns: meter keys, seqs, times, registers."""
+    def segments(self) -> Iterable[tuple[int, Sequence[int], Sequence[int], Sequence[int], Sequence[int]]]:
+        """Every segment: its number, and its columns meter keys, seqs, times, registers."""
 
-    def meter_registers(self) -> Iterable[tuple[int, str, int, int, int]]:
-        """(meter_key, meter, reading_seq, register_wh, opening_register_wh) of every meter."""
+    def meter_registers(self) -> Iterable[tuple[int, str, int, int, int, int, int]]:
+        """(meter_key, meter, reading_seq, register_wh, offset_wh, from_wh, after_segment) of every meter.
+
+        `from_wh`: the register from which the present device's readings go on, which stand in segments after
+        `after_segment`.
+        """
 
     def all_credit_totals(self) -> Iterable[tuple[str, int, int]]:
         """(meter, seq, credit_total_micros) of every credit ever issued."""

@@ -44,6 +44,9 @@ class EvidenceRows(Protocol):
     def acts(self) -> Iterable[ActRow]:
         """The whole audit log in order."""
 
+    def privileges_without_act(self) -> list[tuple[str, str]]:
+        """(subject, what is wrong) of what was done without an act of it, or without a second person (I25)."""
+
     def story_of_meter(self, meter: str, from_s: int, to_s: int) -> list[StoryRow]:
         """All that happened to a meter in a range of time (its end excluded), in order."""
 

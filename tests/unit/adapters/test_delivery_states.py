@@ -7,7 +7,7 @@ import pytest
 from headend.adapters.statements import load_statements
 from headend.domain.delivery import Event, state_after, states_before
 
-STATEMENTS = load_statements("delivery")
+STATEMENTS = load_statements("delivery", "policies", "protection", "devices")
 
 EVENT_OF = {
     "supersede_unsent_relays": Event.REJECT,
@@ -25,11 +25,12 @@ EVENT_OF = {
     "reject_open": Event.REJECT,
     "supersede_unapplied_policies": Event.REJECT,
     "forget_policy": Event.FORGET,
+    "forget_applied": Event.FORGET,
 }
 
 
 def test_every_statement_that_moves_deliveries_is_held_to_the_table() -> None:
-    assert {name for name, sql in STATEMENTS.items() if "SET state" in sql} == set(EVENT_OF)
+    assert {name for name, sql in STATEMENTS.items() if "UPDATE delivery SET state" in sql} == set(EVENT_OF)
 
 
 @pytest.mark.parametrize("name", EVENT_OF)

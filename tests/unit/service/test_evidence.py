@@ -73,6 +73,35 @@ def test_changed_or_missing_act_is_found(store: SqliteStore, change: str, found:
         assert [subject for subject, _ in check_acts(uow)] == found
 
 
+def test_what_was_done_without_an_act_is_found(store: SqliteStore) -> None:
+    with store.transaction() as uow:
+        uow.record_acts(
+            [act(1), Act(NOON_S, "a clerk", ActKind.RELEASED, "meter/M1", "r", {"requested_by": "a clerk"})]
+        )
+        uow.add_exception(ExceptionKind.CLOCK_AHEAD, key_of(uow, "M1"), "an hour ahead", NOON_S)
+        uow.resolve_exceptions([(key_of(uow, "M1"), "CLOCK_AHEAD")], "a clerk", "set right", NOON_S + 9)
+        uow.add_exception(ExceptionKind.CLOCK_AHEAD, key_of(uow, "M2"), "an hour ahead", NOON_S)
+        uow.resolve_exceptions([(key_of(uow, "M2"), "CLOCK_AHEAD")], "headend", "it is right again", NOON_S + 9)
+        recharge(uow, "M1", "PAY-1", 100)
+        uow.declare_moratorium(None, NOON_S, NOON_S + 10, "Diwali", "the chairman", NOON_S)
+        assert uow.end_moratorium(1, "the chairman", NOON_S + 5)
+    store._connection.execute(
+        "INSERT INTO disconnection (meter_key, requested_at_s, requested_by, origin, reason, state, basis,"
+        " decided_at_s, decided_by, relay_version)"
+        f" VALUES (1, {NOON_S}, 'a clerk', 'ORDER', 'no credit', 'ISSUED', '{{}}', {NOON_S}, 'a clerk', 1)"
+    )
+    store._connection.execute("UPDATE transfer SET kind = 'REVERSAL', corrects = 1")
+    with store.view() as uow:
+        assert sorted(check_acts(uow)) == [
+            ("act 2", "released by a clerk, who had wished it: a second person has to"),
+            ("meter M1", "1 cuts, 0 acts of a cut"),
+            ("meter M1", "exception CLOCK_AHEAD resolved by a clerk without an act"),
+            ("moratorium 1", "declared without an act"),
+            ("moratorium 1", "ended without an act"),
+            ("transfer 1", "PAY-1 reverses without an act"),
+        ]
+
+
 # --- a meter's story ----------------------------------------------------------------------------------------
 
 

@@ -83,7 +83,7 @@ def test_register_that_goes_back_is_kept_flagged_and_not_taken(online: Bench) ->
     assert "100 Wh" in entry.detail
     assert online.violations() == []
     with online.store.view() as uow:
-        kept = [list(zip(seqs, wh, strict=True)) for _, seqs, _, wh in uow.segments()]
+        kept = [list(zip(seqs, wh, strict=True)) for _, _, seqs, _, wh in uow.segments()]
     assert [(2, 99), (1, 5)] in kept, "the reading itself is never thrown away"
 
 
