@@ -6,7 +6,14 @@ from dataclasses import fields
 
 from headend.adapters.sqlite_statements import SqliteStatements
 from headend.domain.windows import Moratorium
-from headend.service.ports.protection import CaseRow, DisconnectionRow, MoratoriumRow, NewDisconnection
+from headend.service.ports.protection import (
+    CaseRow,
+    Decided,
+    DisconnectionRow,
+    MoratoriumRow,
+    NewDisconnection,
+    OpenOrder,
+)
 from headend.service.rows import MeterRow
 
 _METER_COLUMNS = len(fields(MeterRow))
@@ -27,6 +34,9 @@ class SqliteProtectionRows(SqliteStatements):
     def note_debtors(self, rows: Sequence[tuple[int, int, str | None]]) -> None:
         self._many("note_debtor", rows)
 
+    def look_at_debtors_again(self) -> None:
+        self._run("look_at_debtors_again")
+
     def promise(self, meter_key: int, no_cut_before_s: int) -> None:
         self._run("promise", meter_key, no_cut_before_s)
 
@@ -46,18 +56,23 @@ class SqliteProtectionRows(SqliteStatements):
         row = self._one("waiting_wish", disconnection_id)
         return None if row is None else DisconnectionRow(*row)
 
-    def decide(self, disconnection_id: int, state: str, actor: str, now_s: int, relay_version: int | None) -> None:
-        self._run("decide", disconnection_id, state, actor, now_s, relay_version)
+    def decide(self, wish: Decided) -> None:
+        self._run("decide", *wish)
 
-    def lasting_cuts(self, after_meter_key: int, limit: int) -> list[tuple[int, int, str]]:
-        return self._all("lasting_cuts", after_meter_key, limit)
+    def lasting_cuts(
+        self, after_meter_key: int, limit: int, *, ordered: bool = False
+    ) -> list[tuple[int, int, str]]:
+        return self._all("lasting_cuts", after_meter_key, limit, ordered)
 
-    def lasting_cut(self, meter_key: int) -> tuple[int, str] | None:
-        row = self._one("lasting_cut", meter_key)
+    def lasting_cut(self, meter_key: int, *, ordered: bool = False) -> tuple[int, str] | None:
+        row = self._one("lasting_cut", meter_key, ordered)
         return None if row is None else tuple(row)
 
-    def note_reconnected(self, disconnection_id: int, now_s: int) -> None:
-        self._run("note_reconnected", disconnection_id, now_s)
+    def note_reconnected(self, meter_keys: Iterable[int], now_s: int) -> None:
+        self._many("note_reconnected", [(key, now_s) for key in meter_keys])
+
+    def open_orders(self, orders: Sequence[tuple[int, int]]) -> list[OpenOrder]:
+        return [OpenOrder(*row) for row in self._all("open_orders", json.dumps(list(orders)))] if orders else []
 
     def disconnections(self, meter: str | None, limit: int) -> list[DisconnectionRow]:
         return [DisconnectionRow(*row) for row in self._all("disconnections", meter, limit)]

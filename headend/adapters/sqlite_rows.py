@@ -176,29 +176,35 @@ class SqliteUnitOfWork(
         return None if row is None else MeterAccount(*row)
 
     def post(self, new: Sequence[NewTransfer]) -> list[Transfer]:
-        return [_transfer(row) for row in self._add_transfers(new)]
+        rows = list(self._chained(new))
+        self._add_transfers(rows, new)
+        return [_transfer(row) for row in rows]
 
     def post_many(self, new: Sequence[NewTransfer]) -> Sequence[int]:
-        return [row[0] for row in self._add_transfers(new)]
+        first = self.last_transfer_id() + 1
+        self._add_transfers(self._chained(new), new)
+        return range(first, first + len(new))
 
-    def _add_transfers(self, new: Sequence[NewTransfer]) -> list[tuple[Any, ...]]:
+    def _chained(self, new: Sequence[NewTransfer]) -> Iterator[tuple[Any, ...]]:
         last = self._one("chain_head")
         transfer_id, head = (0, GENESIS_HASH) if last is None else last
-        posted = []
+        for entry in new:
+            transfer_id += 1
+            # The kind as plain text: an enum's member costs SQLite's binding more than all the rest.
+            reference, kind, rest = entry[0], entry[1].value, entry[2:]
+            head = chain_hash(head, transfer_id, reference, kind, *rest)
+            yield (transfer_id, reference, kind, *rest, head)
+
+    def _add_transfers(self, rows: Iterable[tuple[Any, ...]], new: Sequence[NewTransfer]) -> None:
+        self._many("add_transfer", rows)
+        # Summed up first: in a settlement thousands of transfers credit one account.
         debits: Counter[int] = Counter()
         credits: Counter[int] = Counter()
-        for transfer_id, entry in enumerate(new, start=transfer_id + 1):  # noqa: B020
-            # The kind as plain text: an enum's member costs SQLite's binding more than all the rest.
-            kind = entry.kind.value
-            head = chain_hash(head, transfer_id, entry.reference, kind, *entry[2:])
-            posted.append((transfer_id, entry.reference, kind, *entry[2:], head))
+        for entry in new:
             debits[entry.debit_account] += entry.amount_micros
             credits[entry.credit_account] += entry.amount_micros
-        self._many("add_transfer", posted)
-        # Summed up first: in a settlement thousands of transfers credit one account.
-        self._many("debit_account", [(amount, account) for account, amount in debits.items()])
-        self._many("credit_account", [(amount, account) for account, amount in credits.items()])
-        return posted
+        self._many("debit_account", ((amount, account) for account, amount in debits.items()))
+        self._many("credit_account", ((amount, account) for account, amount in credits.items()))
 
     def issue_credit(self, account: MeterAccount, transfer: Transfer) -> int:
         seq = account.credit_seq + 1

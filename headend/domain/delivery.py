@@ -79,3 +79,5 @@ class Ended(StrEnum):
 
     SUPERSEDED = "SUPERSEDED"
     EXPIRED = "EXPIRED"
+    WITHDRAWN = "WITHDRAWN"
+    """An order to open that would not be given any more, as it was about to be sent."""

@@ -1,4 +1,4 @@
-"""The gate: every order to open a relay, one or 300,000, of the rules or of a person, passes here and nowhere else.
+"""The gate: every order to open a relay, one or 300,000, of the rules or of a person, passes here.
 
 A wish is refused, put into quarantine because a cap is reached, or issued; each is kept with what it was based
 on. Whoever asks and however often, no more leave than the caps allow.
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -26,9 +27,18 @@ from headend.service.ports import UnitOfWork
 from headend.service.ports.protection import CaseRow, NewDisconnection
 
 CAP_REASON: Final = "CAP_{}"
-
+"""Why a wish is in quarantine: the cap that is reached, as CAP_FLEET."""
 
 _SLOT_S: Final = 3_600
+
+
+class Withheld(StrEnum):
+    """Why the gate refuses where nothing protects the home."""
+
+    IN_QUARANTINE = "IN_QUARANTINE"
+    """An earlier wish to cut the same home waits: for a second person, or released for room under the caps."""
+    TOO_LATE_TODAY = "TOO_LATE_TODAY"
+    """The permitted hours end before every meter could be sure to have carried it out, by its own clock."""
 
 
 class Verdict(StrEnum):
@@ -73,8 +83,8 @@ class Gate:
         self.moratoria = uow.moratoria(now_s)
         self._phases = {row.region: row.state for row in uow.recoveries()}
         self._situations: dict[str, Situation] = {}
+        self._situation_bases: dict[str, dict[str, object]] = {}
         self._stretches: dict[tuple[str, int], tuple[int, int] | None] = {}
-        self._caps = self._count_cuts()
 
     def decide(self, rows: Sequence[CaseRow], wish: Wish) -> list[Decision]:
         """Decide about wishes, carry out what is allowed, and keep all of it as evidence."""
@@ -89,7 +99,7 @@ class Gate:
         return found if isinstance(found, Refused) else None
 
     def issue(self, row: CaseRow, reason: str) -> int | Cap | None:
-        """Order a relay open that nothing protects: the version, the cap that is reached, or None: too late today."""
+        """Order a relay open that nothing protects: the version, the cap that is reached, or None: too late."""
         expires_at_s = self._expires_at_s(row.meter.region)
         if expires_at_s is None:
             return None
@@ -99,6 +109,19 @@ class Gate:
         version = self._uow.issue_relay(row.meter.meter, "open", reason, expires_at_s, self._now_s)
         assert version is not None, "a case is of a registered meter"
         return version
+
+    def is_too_late(self, region: str) -> bool:
+        """Whether the permitted hours end too soon for any order to open to leave now."""
+        return self._expires_at_s(region) is None
+
+    def is_shut(self) -> bool:
+        """Whether something protects every home of every region now, so that one need not look at any."""
+        return all(self._is_shut(self.situation(region)) for region in self._phases)
+
+    def _is_shut(self, situation: Situation) -> bool:
+        hours = situation.hours is not None and not self._rules.hours.only_if_in_credit_at_opening
+        grace = (situation.recovery_grace_until_s or 0) > situation.now_s
+        return hours or situation.moratorium is not None or situation.recovering or grace
 
     def case(self, row: CaseRow, origin: Origin) -> Case:
         """The facts of a meter as the decision takes them."""
@@ -139,6 +162,14 @@ class Gate:
             )
         return self._situations[region]
 
+    def basis(self, row: CaseRow, origin: Origin) -> dict[str, object]:
+        """What a decision about a meter is based on now, as it is kept with it."""
+        region = row.meter.region
+        if region not in self._situation_bases:
+            self._situation_bases[region] = self.situation(region).basis()
+        kept = {"credits_micros": row.meter.credits_micros, "at": self._situation_bases[region]}
+        return self.case(row, origin).basis() | kept
+
     def cut_time(self, row: CaseRow, from_s: int) -> CutTime | None:
         """When a cut may go that is due from a time on: its own moment in the next permitted stretch."""
         region = row.meter.region
@@ -149,12 +180,17 @@ class Gate:
         return cut_time(self._rules.spread, row.meter.meter, stretch, day=day, now_s=from_s, salt=region)
 
     def _permitted(self, region: str, from_s: int) -> tuple[int, int] | None:
-        """The permitted stretch that a time lies in, or the next one; looked for once an hour of the asked times."""
-        slot = (region, from_s // _SLOT_S)
-        if slot not in self._stretches or not _holds(self._stretches[slot], from_s):
-            here = [moratorium for moratorium in self.moratoria if moratorium.covers(region)]
-            self._stretches[slot] = next_permitted(self._rules.hours, here, self._zone, from_s)
-        return self._stretches[slot]
+        """The permitted stretch that a time lies in, or the next one after it."""
+        # Looked for from the beginning of the hour on, so that many times of one hour need one search.
+        at_s = from_s - from_s % _SLOT_S
+        while True:
+            if (region, at_s) not in self._stretches:
+                here = [moratorium for moratorium in self.moratoria if moratorium.covers(region)]
+                self._stretches[region, at_s] = next_permitted(self._rules.hours, here, self._zone, at_s)
+            stretch = self._stretches[region, at_s]
+            if stretch is None or from_s < stretch[1]:
+                return stretch
+            at_s = stretch[1]
 
     def _expires_at_s(self, region: str) -> int | None:
         """Until when an order to open has effect that goes now; None: the permitted hours end too soon."""
@@ -165,17 +201,16 @@ class Gate:
         return expires_at_s if expires_at_s > self._now_s else None
 
     def _decide(self, row: CaseRow, wish: Wish, waits: bool) -> tuple[Decision, dict[str, object]]:
-        case, situation = self.case(row, wish.origin), self.situation(row.meter.region)
-        basis = case.basis() | {"credits_micros": row.meter.credits_micros, "at": situation.basis()}
+        case, basis = self.case(row, wish.origin), self.basis(row, wish.origin)
         key, meter = row.meter_key, row.meter.meter
         if waits:
-            return Decision(key, meter, Verdict.REFUSED, ("IN_QUARANTINE",)), basis
-        found = may_disconnect(case, self._rules, situation)
+            return Decision(key, meter, Verdict.REFUSED, (Withheld.IN_QUARANTINE.value,)), basis
+        found = may_disconnect(case, self._rules, self.situation(row.meter.region))
         if isinstance(found, Refused):
             return Decision(key, meter, Verdict.REFUSED, tuple(map(str, found.reasons)), found.until_s), basis
         version = self.issue(row, wish.reason)
         if version is None:
-            return Decision(key, meter, Verdict.REFUSED, ("TOO_LATE_TODAY",)), basis
+            return Decision(key, meter, Verdict.REFUSED, (Withheld.TOO_LATE_TODAY.value,)), basis
         if isinstance(version, Cap):
             return Decision(key, meter, Verdict.QUARANTINED, (CAP_REASON.format(version),)), basis
         return Decision(key, meter, Verdict.ISSUED, relay_version=version), basis
@@ -192,11 +227,14 @@ class Gate:
                 )
             )  # fmt: skip
             kept = basis | {"refused_for": list(decision.reasons), "relay_version": decision.relay_version or 0}
-            acts.append(Act(now_s, wish.actor, _ACTS[decision.verdict], f"meter/{decision.meter}", wish.reason, kept))
+            subject = f"meter/{decision.meter}"
+            acts.append(Act(now_s, wish.actor, _ACTS[decision.verdict], subject, wish.reason, kept))
         self._uow.add_disconnections(rows)
         self._uow.record_acts(acts)
 
-    def _count_cuts(self) -> Caps:
+    @cached_property
+    def _caps(self) -> Caps:
+        """The cuts of the last 24 hours; counted when the first order is to be issued."""
         by_region: Counter[str] = Counter()
         by_feeder: Counter[str] = Counter()
         for region, feeder, count in self._uow.cuts_since(self._now_s - CAP_PERIOD_S):
@@ -211,10 +249,6 @@ _ACTS: Final = {
     Verdict.REFUSED: ActKind.CUT_REFUSED,
     Verdict.QUARANTINED: ActKind.QUARANTINED,
 }
-
-
-def _holds(stretch: tuple[int, int] | None, at_s: int) -> bool:
-    return stretch is not None and stretch[0] <= at_s < stretch[1]
 
 
 def summary(decisions: Iterable[Decision]) -> Counter[str]:

@@ -7,16 +7,17 @@ transfer to the account `charges`; what each commit gathers there goes on from i
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from itertools import groupby, pairwise
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 from headend.domain.ledger import CHARGES_ACCOUNT, REFUNDS_ACCOUNT, TransferKind, line_transfers
 from headend.domain.pricing import DayCharge, Pricer
 from headend.domain.reconcile import ExceptionKind
 from headend.domain.tariff_book import NoPrice
+from headend.domain.tariff_month import place_in_month
 from headend.service.ports import UnitOfWork
 from headend.service.ports.billing import NewCharge, OpenDay, SettledDay, Terms
 from headend.service.rows import NewTransfer
@@ -34,28 +35,60 @@ class SettleOutcome:
     resume_after: int | None
 
 
-class _Bill(NamedTuple):
-    """A day that is charged in this commit, and by what."""
-
-    day: OpenDay
-    terms: Terms
-    month_wh: int
-    energy_wh: int
-    tariff_key: int
-    category: str
-    lines: DayCharge
-
-
-@dataclass(slots=True)
 class _Batch:
-    """What one commit settles."""
+    """What one commit settles. The transfers' numbers are known beforehand: they follow the ledger's last."""
 
-    book: TariffBook
-    max_day_wh: int
-    bills: list[_Bill] = field(default_factory=list)
-    meters: list[SettledDay] = field(default_factory=list)
-    moved_out: list[_Bill] = field(default_factory=list)
-    """The last bills of consumers who moved out."""
+    def __init__(self, max_day_wh: int, uow: UnitOfWork, now_s: int) -> None:
+        self.max_day_wh = max_day_wh
+        self.uow = uow
+        self.now_s = now_s
+        self.book = TariffBook(uow.tariffs())
+        self.days: list[tuple[int, int]] = []
+        self.charges: list[NewCharge] = []
+        self.transfers: list[NewTransfer] = []
+        self.meters: list[SettledDay] = []
+        self.moved_out: list[tuple[str, int]] = []
+        """The reference of each last charge of a consumer who moved out, and the account."""
+        self._reference = ""
+        self._to_account = uow.account_key(CHARGES_ACCOUNT)
+        self._transfer_id = uow.last_transfer_id()
+
+    def charge(
+        self, day: OpenDay, terms: Terms, month_wh: int, energy_wh: int, priced: tuple[int, str, DayCharge]
+    ) -> None:
+        """Charge a day; `priced`: tariff's key, category, lines."""
+        tariff_key, category, lines = priced
+        total_micros, now_s, transfer_id = lines.total_micros, self.now_s, None
+        reference = charge_reference(day)
+        if total_micros:
+            self._transfer_id = transfer_id = self._transfer_id + 1
+            self.transfers.append(
+                NewTransfer(
+                    reference, TransferKind.CHARGE, terms.account_key, self._to_account, total_micros, now_s, now_s
+                )
+            )
+        self.charges.append(
+            NewCharge(
+                day.meter_key, day.day, day.revision, tariff_key, category, terms.load_w, month_wh, energy_wh,
+                lines, total_micros, transfer_id,
+            )
+        )  # fmt: skip
+        self.days.append((day.meter_key, day.day))
+        self._reference = self._reference or reference
+
+    def write(self) -> None:
+        """Write it all, and refund those who moved out."""
+        if not self.charges:
+            return
+        uow, now_s = self.uow, self.now_s
+        numbers = uow.post_many(self.transfers)
+        assert not numbers or numbers[-1] == self._transfer_id, "transfers are numbered without gaps"
+        split_lines([charge.lines for charge in self.charges], self._reference, uow, now_s)
+        uow.add_charges(self.charges)
+        uow.settle(self.days, self.meters, now_s)
+        uow.note_tariffs_used({charge.tariff_key for charge in self.charges}, now_s)
+        for reference, account_key in self.moved_out:
+            _refund(reference, account_key, uow, now_s)
 
 
 class Settlement:
@@ -101,11 +134,11 @@ def settle_days(
     page = uow.open_days(after_meter_key, today, limit)
     if not page:
         return SettleOutcome([], None)
-    batch = _Batch(TariffBook(uow.tariffs()), max_day_wh)
+    batch = _Batch(max_day_wh, uow, now_s)
     for _, days in groupby(page, key=itemgetter(0)):
-        _settle_meter(list(days), batch, uow, now_s)
-    _write(batch, uow, now_s)
-    settled = [(bill.day.meter_key, bill.day.day) for bill in batch.bills]
+        _settle_meter(list(days), batch)
+    batch.write()
+    settled = batch.days
     if len(page) < limit:
         return SettleOutcome(settled, None)
     # The last meter may have more days than the page had room for: once more, unless that would be for ever.
@@ -113,10 +146,10 @@ def settle_days(
     return SettleOutcome(settled, last - 1 if settled and settled[-1][0] == last else last)
 
 
-def _settle_meter(days: Sequence[OpenDay], batch: _Batch, uow: UnitOfWork, now_s: int) -> None:
+def _settle_meter(days: Sequence[OpenDay], batch: _Batch) -> None:
     """Charge one meter's open days in order, as far as there is no gap."""
     first = days[0]
-    changed = uow.terms(first.meter_key) if first.has_terms else []
+    changed = batch.uow.terms(first.meter_key) if first.has_terms else []
     own = Terms(0, first.account_key, first.category, first.load_w)
     settled_day, settled_wh, month_wh = first.settled_day, first.settled_register_wh, first.month_wh
     for day in days:
@@ -124,48 +157,44 @@ def _settle_meter(days: Sequence[OpenDay], batch: _Batch, uow: UnitOfWork, now_s
             break
         energy_wh = day.register_wh - settled_wh
         if not 0 <= energy_wh <= batch.max_day_wh:
-            _list_for_a_person(day, settled_wh, uow, now_s)
+            _list_for_a_person(day, settled_wh, batch)
             break
         terms = terms_on(day.day, changed, own)
-        # A consumer who moves in begins the month's slabs anew.
         moved_in = changed and terms.account_key != terms_on(day.day - 1, changed, own).account_key
-        if moved_in or date.fromordinal(day.day).day == 1:
-            month_wh = 0
+        if moved_in or place_in_month(day.day)[0] == 1:
+            month_wh = 0  # a consumer who moves in begins the month's slabs anew
         try:
             tariff_key, pricer = batch.book.pricer(terms, day.day)
         except NoPrice as error:
             detail = f"{date.fromordinal(day.day)} cannot be billed: {error}"
-            uow.add_exception(ExceptionKind.NO_PRICE, day.meter_key, detail, now_s)
+            batch.uow.add_exception(ExceptionKind.NO_PRICE, day.meter_key, detail, batch.now_s)
             break
         if pricer.terms.bands:
-            band_wh = _energy_in_bands(day, settled_wh, pricer, uow, now_s)
+            band_wh = _energy_in_bands(day, settled_wh, pricer, batch)
             if band_wh is None:
                 break
             lines = pricer.price_bands(day.day, month_wh, band_wh)
         else:
             lines = pricer.price_day(day.day, month_wh, energy_wh)
-        bill = _Bill(day, terms, month_wh, energy_wh, tariff_key, pricer.terms.name, lines)
-        batch.bills.append(bill)
+        batch.charge(day, terms, month_wh, energy_wh, (tariff_key, pricer.terms.name, lines))
         settled_day, settled_wh, month_wh = day.day, day.register_wh, month_wh + energy_wh
         if changed and terms_on(day.day + 1, changed, own).account_key != terms.account_key:
-            batch.moved_out.append(bill)
+            batch.moved_out.append((charge_reference(day), terms.account_key))
     if settled_day != first.settled_day:
         batch.meters.append(SettledDay(first.meter_key, settled_day, settled_wh, month_wh))
 
 
-def _energy_in_bands(
-    day: OpenDay, settled_wh: int, pricer: Pricer, uow: UnitOfWork, now_s: int
-) -> list[int] | None:
+def _energy_in_bands(day: OpenDay, settled_wh: int, pricer: Pricer, batch: _Batch) -> list[int] | None:
     """A day's energy in each time band; None: a register between two is missing, which is never guessed either."""
-    found = uow.band_registers(day.meter_key, day.day)
+    found = batch.uow.band_registers(day.meter_key, day.day)
     minutes = [band.from_minute for band in pricer.terms.bands[1:]]
     if not found.keys() >= set(minutes):
         return None
     registers_wh = [settled_wh, *(found[minute] for minute in minutes), day.register_wh]
     band_wh = [later - earlier for earlier, later in pairwise(registers_wh)]
     if min(band_wh) < 0:
-        detail = f"{date.fromordinal(day.day)}: {registers_wh} Wh at the time bands: not billed, the day stays open"
-        uow.add_exception(ExceptionKind.REGISTER_WENT_BACK, day.meter_key, detail, now_s)
+        detail = f"{date.fromordinal(day.day)} has {registers_wh} Wh at its time bands: not billed, it stays open"
+        batch.uow.add_exception(ExceptionKind.REGISTER_WENT_BACK, day.meter_key, detail, batch.now_s)
         return None
     return band_wh
 
@@ -176,38 +205,6 @@ def terms_on(day: int, changed: Sequence[Terms], own: Terms) -> Terms:
         if terms.from_day <= day:
             return terms
     return own
-
-
-def _write(batch: _Batch, uow: UnitOfWork, now_s: int) -> None:
-    if not batch.bills:
-        return
-    to_account = uow.account_key(CHARGES_ACCOUNT)
-    transfer_id = uow.last_transfer_id()
-    transfers, charges = [], []
-    for bill in batch.bills:
-        day, terms, total_micros = bill.day, bill.terms, bill.lines.total_micros
-        if total_micros:
-            transfer_id += 1
-            reference = charge_reference(day)
-            transfers.append(
-                NewTransfer(
-                    reference, TransferKind.CHARGE, terms.account_key, to_account, total_micros, now_s, now_s
-                )
-            )
-        charges.append(
-            NewCharge(
-                day.meter_key, day.day, day.revision, bill.tariff_key, bill.category, terms.load_w, bill.month_wh,
-                bill.energy_wh, bill.lines, total_micros, transfer_id if total_micros else None,
-            )
-        )  # fmt: skip
-    posted = uow.post_many(transfers)
-    assert not posted or posted[-1] == transfer_id, "transfers are numbered without gaps"
-    split_lines([bill.lines for bill in batch.bills], charge_reference(batch.bills[0].day), uow, now_s)
-    uow.add_charges(charges)
-    uow.settle([(bill.day.meter_key, bill.day.day) for bill in batch.bills], batch.meters, now_s)
-    uow.note_tariffs_used({bill.tariff_key for bill in batch.bills}, now_s)
-    for bill in batch.moved_out:
-        _refund(bill, uow, now_s)
 
 
 def charge_reference(day: OpenDay) -> str:
@@ -231,29 +228,23 @@ def split_lines(bills: Sequence[DayCharge], reference: str, uow: UnitOfWork, now
     uow.post(transfers)
 
 
-def _refund(bill: _Bill, uow: UnitOfWork, now_s: int) -> None:
+def _refund(charge: str, account_key: int, uow: UnitOfWork, now_s: int) -> None:
     """What a consumer who moved out has left is owed to them outside; a debt stays on the account."""
-    left_micros = uow.account_balance(bill.terms.account_key)
+    left_micros = uow.account_balance(account_key)
     if left_micros > 0:
-        reference = f"refund/{charge_reference(bill.day)}"
         refunds = uow.account_key(REFUNDS_ACCOUNT)
-        uow.post(
-            [
-                NewTransfer(
-                    reference, TransferKind.REFUND, bill.terms.account_key, refunds, left_micros, now_s, now_s
-                )
-            ]
-        )
+        kind = TransferKind.REFUND
+        uow.post([NewTransfer(f"refund/{charge}", kind, account_key, refunds, left_micros, now_s, now_s)])
 
 
-def _list_for_a_person(day: OpenDay, settled_register_wh: int, uow: UnitOfWork, now_s: int) -> None:
+def _list_for_a_person(day: OpenDay, settled_register_wh: int, batch: _Batch) -> None:
     went_back = day.register_wh < settled_register_wh
     kind = ExceptionKind.REGISTER_WENT_BACK if went_back else ExceptionKind.IMPLAUSIBLE_JUMP
     detail = (
         f"{date.fromordinal(day.day)} closes at {day.register_wh} Wh after {settled_register_wh} Wh:"
         " not billed, the day stays open"
     )
-    uow.add_exception(kind, day.meter_key, detail, now_s)
+    batch.uow.add_exception(kind, day.meter_key, detail, batch.now_s)
 
 
 def day_hash(day: int, uow: UnitOfWork) -> str:

@@ -37,6 +37,9 @@ DELETE FROM debtor WHERE meter_key = ?;
 -- note_debtor --
 UPDATE debtor SET look_at_s = ?2, refused_for = ?3 WHERE meter_key = ?1;
 
+-- look_at_debtors_again --
+UPDATE debtor SET look_at_s = 0 WHERE look_at_s > 0;
+
 -- promise --
 INSERT INTO debtor (meter_key, no_cut_before_s) VALUES (?1, ?2)
 ON CONFLICT (meter_key) DO UPDATE SET no_cut_before_s = ?2;
@@ -70,23 +73,33 @@ FROM disconnection AS d JOIN meter AS m USING (meter_key)
 WHERE d.disconnection_id = ? AND d.state = 'QUARANTINED';
 
 -- decide --
-UPDATE disconnection SET state = ?2, decided_by = ?3, decided_at_s = ?4, relay_version = ?5
+UPDATE disconnection SET state = ?2, decided_by = ?3, decided_at_s = ?4, relay_version = ?5,
+    refused_for = coalesce(?6, refused_for), basis = coalesce(?7, basis)
 WHERE disconnection_id = ?1 AND state IN ('QUARANTINED', 'RELEASED');
 
 -- lasting_cuts --
 SELECT meter_key, max(disconnection_id), basis FROM disconnection
-WHERE state = 'ISSUED' AND reconnected_at_s IS NULL AND origin = 'DEBT' AND meter_key > ?
-GROUP BY meter_key ORDER BY meter_key LIMIT ?;
+WHERE state = 'ISSUED' AND reconnected_at_s IS NULL AND meter_key > ?1 AND (origin = 'DEBT' OR ?3)
+GROUP BY meter_key ORDER BY meter_key LIMIT ?2;
 
 -- lasting_cut --
 SELECT disconnection_id, basis FROM disconnection
-WHERE state = 'ISSUED' AND reconnected_at_s IS NULL AND origin = 'DEBT' AND meter_key = ?
+WHERE state = 'ISSUED' AND reconnected_at_s IS NULL AND meter_key = ?1 AND (origin = 'DEBT' OR ?2)
 ORDER BY disconnection_id DESC LIMIT 1;
 
 -- note_reconnected --
 UPDATE disconnection SET reconnected_at_s = ?2
-WHERE state = 'ISSUED' AND reconnected_at_s IS NULL AND disconnection_id <= ?1
-  AND meter_key = (SELECT meter_key FROM disconnection WHERE disconnection_id = ?1);
+WHERE state = 'ISSUED' AND reconnected_at_s IS NULL AND meter_key = ?1;
+
+-- open_orders --
+-- Of these orders (a JSON array of [meter_key, version]): how often each was sent, and who wanted it.
+SELECT d.meter_key, d.seq, d.attempts, coalesce((
+    SELECT c.origin FROM disconnection AS c
+    WHERE c.meter_key = d.meter_key AND c.relay_version = d.seq AND c.state = 'ISSUED'
+), 'ORDER')
+FROM json_each(?) AS wanted
+JOIN delivery AS d ON d.meter_key = json_extract(wanted.value, '$[0]') AND d.kind = 'RELAY'
+ AND d.seq = json_extract(wanted.value, '$[1]');
 
 -- disconnections --
 SELECT d.disconnection_id, m.meter, d.requested_at_s, d.requested_by, d.origin, d.reason, d.state, d.refused_for,

@@ -10,7 +10,10 @@ from headend.service.rows import MeterRow
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """What a decision about one meter needs. `announced_s`: the cut that its consumer was told of; `refused_for`: why it was not cut the last time."""
+    """What a decision about one meter needs.
+
+    `announced_s`: the cut that its consumer was told of; `refused_for`: why it was not cut the last time.
+    """
 
     meter_key: int
     meter: MeterRow
@@ -60,6 +63,27 @@ class DisconnectionRow:
     reconnected_at_s: int | None
 
 
+class Decided(NamedTuple):
+    """What becomes of a wish that waits. `refused_for` and `basis` None: as they were."""
+
+    disconnection_id: int
+    state: str
+    actor: str
+    at_s: int
+    relay_version: int | None = None
+    refused_for: str | None = None
+    basis: str | None = None
+
+
+class OpenOrder(NamedTuple):
+    """An order to open that was issued; `attempts`: how often it was sent."""
+
+    meter_key: int
+    version: int
+    attempts: int
+    origin: str
+
+
 @dataclass(frozen=True, slots=True)
 class MoratoriumRow:
     """A moratorium as it is kept."""
@@ -87,6 +111,9 @@ class ProtectionRows(Protocol):
     def note_debtors(self, rows: Sequence[tuple[int, int, str | None]]) -> None:
         """(meter_key, look_at_s, refused_for) of debtors that were looked at."""
 
+    def look_at_debtors_again(self) -> None:
+        """Look at all meters in debt anew: what protected them may have ended early."""
+
     def promise(self, meter_key: int, no_cut_before_s: int) -> None:
         """The home is not cut before this time."""
 
@@ -105,17 +132,25 @@ class ProtectionRows(Protocol):
     def waiting_wish(self, disconnection_id: int) -> DisconnectionRow | None:
         """One wish that is in quarantine; None: it is not."""
 
-    def decide(self, disconnection_id: int, state: str, actor: str, now_s: int, relay_version: int | None) -> None:
+    def decide(self, wish: Decided) -> None:
         """Move a wish on that waits."""
 
-    def lasting_cuts(self, after_meter_key: int, limit: int) -> list[tuple[int, int, str]]:
-        """(meter_key, disconnection_id, basis) of homes cut for debt that are not reconnected, in order."""
+    def lasting_cuts(
+        self, after_meter_key: int, limit: int, *, ordered: bool = False
+    ) -> list[tuple[int, int, str]]:
+        """(meter_key, disconnection_id, basis) of homes cut for debt that are not reconnected, in order.
 
-    def lasting_cut(self, meter_key: int) -> tuple[int, str] | None:
-        """(disconnection_id, basis) of one home cut for debt that is not reconnected."""
+        `ordered`: those too that an operator had cut, as where the rules let them cut for debt only.
+        """
 
-    def note_reconnected(self, disconnection_id: int, now_s: int) -> None:
-        """The supply was ordered back."""
+    def lasting_cut(self, meter_key: int, *, ordered: bool = False) -> tuple[int, str] | None:
+        """(disconnection_id, basis) of one home cut for debt that is not reconnected; as `lasting_cuts`."""
+
+    def note_reconnected(self, meter_keys: Iterable[int], now_s: int) -> None:
+        """The supply was ordered back, or the order to cut was taken back."""
+
+    def open_orders(self, orders: Sequence[tuple[int, int]]) -> list[OpenOrder]:
+        """These (meter_key, version), with how they came about."""
 
     def disconnections(self, meter: str | None, limit: int) -> list[DisconnectionRow]:
         """The newest wishes, of one meter or of all."""

@@ -73,4 +73,4 @@ def test_credits_are_sent_before_relay_positions_and_policies_last() -> None:
 
 
 def test_reasons_of_our_own_are_not_a_meters() -> None:
-    assert {str(reason) for reason in Ended} == {"SUPERSEDED", "EXPIRED"}
+    assert {str(reason) for reason in Ended} == {"SUPERSEDED", "EXPIRED", "WITHDRAWN"}
