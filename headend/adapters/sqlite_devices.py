@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 
 from headend.adapters.sqlite_statements import SqliteStatements
+from headend.domain.delivery import DeliveryKind
 from headend.service.ports.devices import Exchange, FormerDevice
+from headend.service.rows import Lane
 
 
 class SqliteDeviceRows(SqliteStatements):
@@ -26,3 +28,17 @@ class SqliteDeviceRows(SqliteStatements):
 
     def add_to_offset(self, meter_key: int, energy_wh: int) -> None:
         self._run("add_to_offset", meter_key, energy_wh)
+
+    def device_now(self, device: str) -> str | None:
+        row = self._one("device_now", device)
+        return None if row is None else str(row[0])
+
+    def devices_now(self) -> dict[str, str]:
+        return dict(self._all("devices_now"))
+
+    def open_lanes_of_exchanged(self) -> list[Lane]:
+        rows = self._all("open_lanes_of_exchanged")
+        return [Lane(gateway, DeliveryKind(kind), meter) for gateway, kind, meter in rows]
+
+    def is_account_of(self, account_key: int, device: str) -> bool:
+        return self._one("is_account_of", account_key, device) is not None

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
 
 from headend import bootstrap
 from headend.cli.options import (
+    FIRST_DAY,
+    LAST_DAY,
     ActorOption,
     AfterOption,
     ClockOption,
@@ -22,19 +24,26 @@ from headend.cli.options import (
     read_config,
 )
 from headend.cli.output import as_json, print_json, print_table
+from headend.cli.progress import progress
 from headend.config import Config
 from headend.domain.calendar import local_text
 from headend.domain.evidence import Act, ActKind
 from headend.errors import HeadendError
 from headend.service.ports import UnitOfWork
-from headend.service.protect import QuarantineError, drop, release
+from headend.service.quarantine import QuarantineError, drop, is_own, release
 
 moratoria = typer.Typer(help="Times in which nobody is cut, by an operator's word.", no_args_is_help=True)
 quarantine = typer.Typer(help="Orders to cut beyond the caps: a second person decides.", no_args_is_help=True)
 
 NumbersArgument = Annotated[
-    list[int], typer.Argument(metavar="NUMBER...", help="As `quarantine list` shows them.")
+    list[int] | None, typer.Argument(metavar="NUMBER...", help="As `quarantine list` shows them.")
 ]
+FirstOption = Annotated[
+    int | None, typer.Option("--first", min=1, help="In place of numbers: so many, those that wait longest.")
+]
+
+CHUNK: Final = 1_000
+"""Orders released or dropped in one commit."""
 
 
 @moratoria.command("declare")
@@ -172,35 +181,41 @@ def list_quarantine(
 
 @quarantine.command("release")
 def release_wishes(
-    numbers: NumbersArgument,
     actor: ActorOption,
     reason: ReasonOption,
+    numbers: NumbersArgument = None,
+    first: FirstOption = None,
     config: ConfigOption = None,
     store: StoreOption = None,
     clock: ClockOption = None,
     json: JsonOption = False,
 ) -> None:
     """Let orders out of quarantine: they go as the caps have room, and only if nothing protects the home then."""
-    _end_quarantine(release, numbers, actor, reason, read_config(config, store, clock), json)
+    _end_quarantine(release, numbers, first, actor, reason, read_config(config, store, clock), json)
 
 
 @quarantine.command("drop")
 def drop_wishes(
-    numbers: NumbersArgument,
     actor: ActorOption,
     reason: ReasonOption,
+    numbers: NumbersArgument = None,
+    first: FirstOption = None,
     config: ConfigOption = None,
     store: StoreOption = None,
     clock: ClockOption = None,
     json: JsonOption = False,
 ) -> None:
     """Give orders up that are in quarantine."""
-    _end_quarantine(drop, numbers, actor, reason, read_config(config, store, clock), json)
+    _end_quarantine(drop, numbers, first, actor, reason, read_config(config, store, clock), json)
+
+
+End = Callable[[Iterable[int], str, str, UnitOfWork, int], int]
 
 
 def _end_quarantine(
-    end: Callable[[Iterable[int], str, str, UnitOfWork, int], int],
-    numbers: list[int],
+    end: End,
+    numbers: list[int] | None,
+    first: int | None,
     actor: str,
     reason: str,
     config: Config,
@@ -208,16 +223,39 @@ def _end_quarantine(
 ) -> None:
     checked_reason(actor, "actor")
     checked_reason(reason)
-    try:
-        with bootstrap.store(config) as opened, opened.transaction() as uow:
-            count = end(dict.fromkeys(numbers), actor, reason, uow, bootstrap.clock(config).now_s())
-    except QuarantineError as error:
-        raise HeadendError(f"{error}; nothing was changed") from error
+    if bool(numbers) == (first is not None):
+        raise HeadendError("say which: NUMBER... as `headend quarantine list` shows them, or --first COUNT")
+    if first is not None:
+        count = _end_first(end, first, actor, reason, config)
+    else:
+        try:
+            with bootstrap.store(config) as opened, opened.transaction() as uow:
+                count = end(dict.fromkeys(numbers or ()), actor, reason, uow, bootstrap.clock(config).now_s())
+        except QuarantineError as error:
+            raise HeadendError(f"{error}; nothing was changed") from error
     done = "released" if end is release else "dropped"
     if json:
         print_json({done: count})
     else:
         print(f"{count:,} {done}")
+
+
+def _end_first(end: End, first: int, actor: str, reason: str, config: Config) -> int:
+    """The oldest that this person may decide about, in commits of 1,000; how many there were."""
+    count = after = 0
+    with bootstrap.store(config) as opened, progress("orders") as tell:
+        while count < first:
+            with opened.transaction() as uow:
+                page = uow.waiting("QUARANTINED", after, CHUNK)
+                numbers = [wish.disconnection_id for wish in page if end is drop or not is_own(wish, actor)]
+                count += end(numbers[: first - count], actor, reason, uow, bootstrap.clock(config).now_s())
+            if not page:
+                break
+            after = page[-1].disconnection_id
+            tell(count)
+    if count == 0 and after:
+        raise HeadendError(f"all that waits was wished by {actor}: a second person has to release it")
+    return count
 
 
 def _instant(text: str, option: str, config: Config) -> int:
@@ -228,6 +266,8 @@ def _instant(text: str, option: str, config: Config) -> int:
         raise HeadendError(
             f"--{option} {text[:40]!r} is not a time such as 2024-10-31 or 2024-10-31T18:00"
         ) from error
+    if not FIRST_DAY <= local.toordinal() <= LAST_DAY:
+        raise HeadendError(f"--{option} {text[:40]!r} is not of the years 2000 to 2199")
     if local.tzinfo is None:
         local = local.replace(tzinfo=ZoneInfo(config.zone))
     return int(local.timestamp())

@@ -1,7 +1,6 @@
 """`headend relay`: orders for relay positions, one or a file of any size. What opens a relay passes the gate."""
 
 import getpass
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -23,10 +22,12 @@ from headend.cli.options import (
     read_config,
 )
 from headend.cli.output import print_json
+from headend.cli.progress import progress
 from headend.config import Config
 from headend.domain.calendar import local_text
 from headend.domain.case import Origin
 from headend.domain.evidence import Act, ActKind
+from headend.domain.rules import Rules
 from headend.errors import ExitStatus, HeadendError
 from headend.service.accounts import order_closed
 from headend.service.gate import Decision, Gate, Verdict, Wish, summary
@@ -36,6 +37,7 @@ CHUNK: Final = 1_000
 """Meters decided about in one commit."""
 
 SHOWN: Final = 5
+SHOWN_CHARS: Final = 40
 
 POSITIONS: Final = ("open", "close")
 
@@ -59,15 +61,15 @@ def relay(
     if len(words) != expected or words[-1] not in POSITIONS:
         what = " ".join(words)[:60]
         raise HeadendError(f"{what!r}: say METER open|close, or --file FILE open|close (open: cut off)")
+    rules = bootstrap.rules(settings) if words[-1] == "open" else None
     if file is not None:
-        _order_all(file, words[-1], wish, settings, json)
+        _order_all(file, wish, rules, settings, json)
         return
     meter = checked_id(words[0])
     find_meter(meter, settings)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
-        now_s = bootstrap.clock(settings).now_s()
-        (decision,) = _order([meter], words[-1], wish, settings, uow, now_s)
-    wanted = "open" if words[-1] == "open" else "closed"
+        (decision,) = _order([meter], wish, rules, settings, uow)
+    wanted = "closed" if rules is None else "open"
     if decision.verdict is Verdict.ISSUED:
         if json:
             print_json({"meter": meter, "relay": wanted, "version": decision.relay_version})
@@ -102,37 +104,42 @@ def _as_json(decision: Decision) -> dict[str, object]:
 
 
 def _order(
-    meters: list[str], position: str, wish: Wish, settings: Config, uow: UnitOfWork, now_s: int
+    meters: list[str], wish: Wish, rules: Rules | None, settings: Config, uow: UnitOfWork
 ) -> list[Decision]:
-    """Decide about registered meters, in their order."""
+    """Open registered meters by these rules, or (None) close them: a decision each, in order."""
+    now_s = bootstrap.clock(settings).now_s()
     keys = {meter: key for meter, key, _ in uow.meter_keys(meters)}
-    if position == "open":
-        gate = Gate(bootstrap.rules(settings), ZoneInfo(settings.zone), uow, now_s)
+    if rules is not None:
+        gate = Gate(rules, ZoneInfo(settings.zone), uow, now_s)
         return gate.decide(uow.cases([keys[meter] for meter in meters]), wish)
-    decisions = []
+    decisions, acts = [], []
     for meter in meters:
         version = order_closed(meter, wish.reason, uow, now_s)
-        uow.record_act(Act(now_s, wish.actor, ActKind.RECONNECTED, f"meter/{meter}", wish.reason))
         decisions.append(Decision(keys[meter], meter, Verdict.ISSUED, relay_version=version))
+        basis = {"relay_version": version}
+        acts.append(Act(now_s, wish.actor, ActKind.RECONNECTED, f"meter/{meter}", wish.reason, basis))
+    uow.note_reconnected(keys.values(), now_s)
+    uow.record_acts(acts)
     return decisions
 
 
-def _order_all(file: Path, position: str, wish: Wish, settings: Config, json: bool) -> None:
+def _order_all(file: Path, wish: Wish, rules: Rules | None, settings: Config, json: bool) -> None:
     """A file of meters in commits of 1,000; a line that is no registered meter is said and left out."""
     counts: Counter[str] = Counter()
+    seen: set[str] = set()
     strangers: list[str] = []
-    clock = bootstrap.clock(settings)
-    with bootstrap.store(settings) as opened, opened_file(file) as lines:
+    with bootstrap.store(settings) as opened, opened_file(file) as lines, progress("meters") as tell:
         for chunk in _chunks(lines):
+            meters = [meter for meter in dict.fromkeys(chunk) if meter not in seen]
+            seen.update(meters)
             with opened.transaction() as uow:
-                known = {meter for meter, _, _ in uow.meter_keys(chunk)}
-                strangers += [meter for meter in chunk if meter not in known]
-                meters = [meter for meter in dict.fromkeys(chunk) if meter in known]
-                counts += summary(_order(meters, position, wish, settings, uow, clock.now_s()))
-            if sys.stderr.isatty():
-                sys.stderr.write(f"\r{sum(counts[verdict] for verdict in Verdict):,} meters")
-    if sys.stderr.isatty():
-        sys.stderr.write("\n")
+                known = {meter for meter, _, _ in uow.meter_keys(meters)}
+                strangers += [meter for meter in meters if meter not in known]
+                found = [meter for meter in meters if meter in known]
+                counts += summary(_order(found, wish, rules, settings, uow))
+            tell(len(seen))
+    if not seen:
+        raise HeadendError(f"{file} names no meters: one meter's id a line is expected")
     verdicts = {str(verdict): counts.pop(verdict, 0) for verdict in Verdict}
     if json:
         print_json({"counts": verdicts, "reasons": dict(counts), "unknown": strangers})
@@ -141,8 +148,9 @@ def _order_all(file: Path, position: str, wish: Wish, settings: Config, json: bo
         for why, count in counts.most_common():
             print(f"  {count:,} {why}")
     if strangers:
+        some = ", ".join(repr(stranger[:SHOWN_CHARS]) for stranger in strangers[:SHOWN])
         raise HeadendError(
-            f"{len(strangers)} lines are no registered meters: {', '.join(strangers[:SHOWN])[:200]}",
+            f"{file}: {len(strangers):,} lines are no registered meters and were left out: {some}",
             ExitStatus.UNKNOWN_METER,
         )
     if verdicts[Verdict.REFUSED] or verdicts[Verdict.QUARANTINED]:

@@ -101,8 +101,8 @@ class HoursSection(_Section):
     only_if_in_credit_at_opening: bool = False
 
     def to_domain(self, festivals: Festivals | None) -> ProtectedHours:
-        """The calendar with its festivals filled in; `festivals` None: the section asks for none."""
-        assert (festivals is None) == (self.festivals is None), "festivals that were asked for were not looked up"
+        """The calendar with its festivals filled in. `festivals` None: none are asked for, or nothing is decided."""
+        assert festivals is None or self.festivals is not None, "festivals that were not asked for were looked up"
         nights = [Night("night", *minutes) for minutes in self.nights]
         if self.permitted is not None:
             from_minute, to_minute = self.permitted

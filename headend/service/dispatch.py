@@ -7,7 +7,7 @@ carries the newest open counter or version of its lane: those before it travel i
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -23,6 +23,14 @@ STEP_LIMIT: Final = 2_000
 """Most commands of one step: one commit."""
 
 POLICIES_AT_HAND: Final = 100
+
+Withdraw = Callable[[Sequence[tuple[int, int]], UnitOfWork, int], set[int]]
+"""Of orders to open, as (meter_key, version), takes back what must not be sent now (seconds UTC): the meters."""
+
+
+def withdraw_nothing(orders: Sequence[tuple[int, int]], uow: UnitOfWork, now_s: int) -> set[int]:
+    """Where orders are not decided about a second time."""
+    return set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +59,15 @@ class _Gateway:
 class Dispatch:
     """Decides what to send when. The caller commits, then sends."""
 
-    def __init__(self, directory: Directory, window: int, answer_timeout_s: float) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        window: int,
+        answer_timeout_s: float,
+        withdraw: Withdraw = withdraw_nothing,
+    ) -> None:
         """`window`: most unanswered commands a gateway; `answer_timeout_s`: wall seconds until a resend."""
+        self._withdraw = withdraw
         self._directory = directory
         self._window = window
         self._timeout_s = answer_timeout_s
@@ -138,6 +153,9 @@ class Dispatch:
         chosen = {(lane.kind, lane.meter_key): lane for lane in lanes}
         # Fewer than chosen: ended meanwhile, or held by an exception until a person resolves it.
         deliveries = uow.newest_open(lanes)
+        opens = [(delivery.meter_key, delivery.seq) for delivery in deliveries if delivery.relay == "open"]
+        withdrawn = self._withdraw(opens, uow, now_s) if opens else set()
+        deliveries = [each for each in deliveries if each.relay != "open" or each.meter_key not in withdrawn]
         uow.mark_sent(deliveries, now_s)
         deadline_s = monotonic_s + self._timeout_s
         commands = []
@@ -147,6 +165,9 @@ class Dispatch:
             self._deadlines.append((deadline_s, lane))
             commands.append(self._command(lane, delivery, uow))
         self._held |= {lane for lane in lanes if lane not in self._gateway(lane.gateway_key).in_flight}
+        if withdrawn:
+            # Orders to close may have taken their place.
+            self.notice_new(uow)
         for gateway_key in {lane.gateway_key for lane in lanes}:
             self._look_at(gateway_key)
         return commands

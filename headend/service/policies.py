@@ -31,7 +31,9 @@ class Policies:
         self._rules = rules
         self._zone = zone
         self._behind: dict[str, tuple[int, int]] = {}
-        """By region: the version, and the meter key up to which it is queued."""
+        """By region: the version, and the meter key up to which it is queued in this pass."""
+        self._queued: dict[str, tuple[int, int]] = {}
+        """By region: the version that a pass found nobody without, up to which meter key."""
         self.wants_look = True
 
     def look_again(self) -> None:
@@ -57,7 +59,7 @@ class Policies:
             if held is None and not windows:
                 continue
             if held is not None and not must_replace(held, fresh, RENEW_BEFORE_S):
-                self._behind.setdefault(region, (held.version, 0))
+                self._look_for_new_meters(region, held.version, uow)
                 continue
             uow.add_policy(region, fresh)
             basis = {"version": version, "windows": len(fresh.protected), "valid_until_s": fresh.valid_until_s}
@@ -65,13 +67,26 @@ class Policies:
             uow.record_act(Act(now_s, "headend", ActKind.POLICY_ISSUED, f"region/{region}", reason, basis))
             self._behind[region] = (version, 0)
 
+    def _look_for_new_meters(self, region: str, version: int, uow: UnitOfWork) -> None:
+        queued, up_to = self._queued.get(region, (0, 0))
+        if queued != version:
+            self._behind.setdefault(region, (version, 0))
+        elif up_to < uow.last_meter_key():
+            self._behind[region] = (version, up_to)
+
     def step(self, uow: UnitOfWork, now_s: int) -> None:
         """Queue the newest policy for some of the meters that are behind."""
         if not self._behind:
             return
         region, (version, after) = next(iter(self._behind.items()))
         last = uow.issue_policies(region, version, after, now_s, ISSUE_LIMIT)
-        if last is None:
-            del self._behind[region]
-        else:
+        queued, checked = self._queued.get(region, (0, 0))
+        checked = checked if queued == version else 0
+        if last is not None:
             self._behind[region] = (version, last)
+        elif after > checked:
+            # Once more from the beginning: the commit of a page before this one may have failed.
+            self._behind[region] = (version, checked)
+        else:
+            del self._behind[region]
+            self._queued[region] = (version, uow.last_meter_key())

@@ -74,18 +74,19 @@ class _Looks:
             self._plan(row, refused)
 
     def _plan(self, row: CaseRow, refused: Refused | None) -> None:
-        """A home that will be cut, now or at a time that is known: tell it in time."""
-        free_from_s = self._now_s if refused is None or refused.until_s is None else refused.until_s
+        """A home that will be cut, now or at a time that is known: it is told of that time."""
+        if refused is None or refused.until_s is None:
+            free_from_s, told_from_s = self._now_s, self._now_s - ANNOUNCED_FOR_S
+        else:
+            free_from_s = told_from_s = refused.until_s
         at_s = row.announced_s
-        if at_s is None or not at_s >= free_from_s - (ANNOUNCED_FOR_S if refused is None else 0):
+        if at_s is None or at_s < told_from_s:
             at_s = self._cut_time_s(row, free_from_s)
             if at_s is not None:
                 self.announced.append((row.meter_key, at_s))
         if refused is not None:
             self._refuse(row, refused.reasons, max(free_from_s, at_s or 0))
-        elif at_s is None:
-            self._again(row, None, row.refused_for)
-        elif at_s > self._now_s:
+        elif at_s is None or at_s > self._now_s:
             self._again(row, at_s, row.refused_for)
         elif self.gate.is_too_late(row.meter.region):
             self._refuse(row, (Withheld.TOO_LATE_TODAY,), None)
@@ -103,14 +104,14 @@ class _Looks:
     def _refuse(self, row: CaseRow, reasons: Sequence[str], until_s: int | None) -> None:
         """A refusal is evidence when its reasons are others than the last time, not each time that one looks.
 
-        That a home is cut already, or waits for a decision, refuses nothing: its own wish says all.
+        That the protected hours come and go each day is no change. That a home is cut already, or waits for a
+        decision, refuses nothing: its own wish says all.
         """
-        told = ",".join(reasons)
+        told = ",".join([each for each in reasons if each != Reason.PROTECTED_HOURS] or reasons)
         if told != row.refused_for and not {Reason.ALREADY_OPEN, Withheld.IN_QUARANTINE} & set(reasons):
             basis = self.gate.basis(row, Origin.DEBT) | {"refused_for": list(reasons), "until_s": until_s or 0}
-            subject = f"meter/{row.meter.meter}"
-            acted = (self._now_s, FOR_DEBT.actor, ActKind.CUT_REFUSED, subject, FOR_DEBT.reason)
-            self.acts.append(Act(*acted, basis))
+            kind, subject = ActKind.CUT_REFUSED, f"meter/{row.meter.meter}"
+            self.acts.append(Act(self._now_s, FOR_DEBT.actor, kind, subject, FOR_DEBT.reason, basis))
         self._again(row, until_s, told)
 
     def _again(self, row: CaseRow, at_s: int | None, refused_for: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Wishes to cut beyond the caps: a second person releases or drops them; what is released goes as there is room."""
+"""Wishes to cut beyond the caps: a second person releases or drops them; those released go as there is room."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -93,24 +93,16 @@ def _take_up(wish: DisconnectionRow, row: CaseRow, gate: Gate, uow: UnitOfWork, 
     subject = f"meter/{wish.meter}"
     if refused is not None:
         reasons = list(map(str, refused.reasons))
-        uow.decide(
-            Decided(
-                wish.disconnection_id, Verdict.REFUSED, wish.decided_by, now_s, None, ",".join(reasons),
-                basis_text(basis),
-            )
-        )  # fmt: skip
+        refused_for, state = ",".join(reasons), Verdict.REFUSED.value
+        uow.decide(Decided(wish.disconnection_id, state, wish.decided_by, now_s, None, refused_for))
         kept |= {"refused_for": reasons}
         uow.record_act(Act(now_s, wish.requested_by, ActKind.CUT_REFUSED, subject, wish.reason, kept))
         return None
     version = gate.issue(row, wish.reason)
     if version is None or isinstance(version, Cap):
         return version
-    uow.decide(
-        Decided(
-            wish.disconnection_id, Verdict.ISSUED, wish.decided_by, now_s, version, None, basis_text(basis)
-        )
-    )
-    uow.record_act(
-        Act(now_s, wish.requested_by, ActKind.CUT, subject, wish.reason, kept | {"relay_version": version})
-    )
+    issued = Decided(wish.disconnection_id, Verdict.ISSUED.value, wish.decided_by, now_s, version)
+    uow.decide(issued._replace(basis=basis_text(basis)))
+    kept |= {"relay_version": version}
+    uow.record_act(Act(now_s, wish.requested_by, ActKind.CUT, subject, wish.reason, kept))
     return None

@@ -22,9 +22,9 @@ REASON: Final = "credit suffices again"
 def reconnect_after_recharge(meter_key: int, rules: Rules, zone: ZoneInfo, uow: UnitOfWork, now_s: int) -> bool:
     """In the commit of a recharge: order the supply back if it suffices; whether it did.
 
-    A home that an operator had cut without debt is the operator's to reconnect.
+    A home that an operator had cut is the operator's to reconnect, unless the rules allow cuts for debt only.
     """
-    cut = uow.lasting_cut(meter_key)
+    cut = uow.lasting_cut(meter_key, ordered=rules.protection.debt_only)
     return cut is not None and _reconnect([(meter_key, *cut)], rules, zone, uow, now_s) > 0
 
 
@@ -33,7 +33,7 @@ def reconnect_homes(rules: Rules, zone: ZoneInfo, uow: UnitOfWork, now_s: int, a
 
     For whatever else than a recharge makes credit suffice: a correction, a plan, other rules.
     """
-    cuts = uow.lasting_cuts(after_meter_key, RECONNECT_LIMIT)
+    cuts = uow.lasting_cuts(after_meter_key, RECONNECT_LIMIT, ordered=rules.protection.debt_only)
     _reconnect(cuts, rules, zone, uow, now_s)
     return cuts[-1][0] if len(cuts) == RECONNECT_LIMIT else None
 
@@ -45,17 +45,18 @@ def _reconnect(
         return 0
     prices, today = PriceBook([row.tariff for row in uow.tariffs()] or [rules.tariff]), day_of(now_s, zone)
     rows = {row.meter_key: row for row in uow.cases([key for key, _, _ in cuts])}
-    count = 0
+    closed, acts = [], []
     for meter_key, number, basis_text in cuts:
         row, basis = rows[meter_key], json.loads(basis_text)
         if not row.relay_ordered_open:
             # The order to open ended without effect, or somebody ordered the supply back by hand.
-            uow.note_reconnected(number, now_s)
+            uow.note_reconnected([meter_key], now_s)
             continue
         try:
             balance_micros = shown_balance(row.meter, prices, today, zone).shown_micros
         except NoPrice:
-            continue
+            # What is used and cannot be priced is no reason to keep a home without supply.
+            balance_micros = row.meter.credits_micros - row.meter.debits_micros
         found = reconnect(
             rules.protection.reconnection,
             balance_micros=balance_micros,
@@ -66,11 +67,13 @@ def _reconnect(
         if found is None:
             continue
         version = uow.issue_relay(row.meter.meter, "closed", REASON, None, now_s)
-        uow.note_reconnected(number, now_s)
+        closed.append(meter_key)
         if found.no_cut_before_s is not None:
             uow.promise(meter_key, found.no_cut_before_s)
         kept = {"balance_micros": balance_micros, "disconnection": number, "relay_version": version}
+        kept |= {"no_cut_before_s": found.no_cut_before_s or 0}
         subject = f"meter/{row.meter.meter}"
-        uow.record_act(Act(now_s, "headend", ActKind.RECONNECTED, subject, REASON, kept))
-        count += 1
-    return count
+        acts.append(Act(now_s, "headend", ActKind.RECONNECTED, subject, REASON, kept))
+    uow.note_reconnected(closed, now_s)
+    uow.record_acts(acts)
+    return len(closed)

@@ -8,6 +8,7 @@ what it would have acknowledged is sent again by the gateways.
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ from headend.service.settle import Settlement
 from headend.service.tariffs import TariffBook, ensure_tariff
 from headend.service.traffic import Arrival, HelloWanted, LinkChanged, Outgoing, StatusChanged
 from headend.service.upkeep import Upkeep
+from headend.service.withdrawals import withdraw_opens
 
 RECEIVE_LIMIT: Final = 500
 """Most messages of one step: one commit."""
@@ -61,7 +63,8 @@ class Headend:
         self._clock = clock
         self._settings = settings
         self._directory = Directory()
-        self._dispatch = Dispatch(self._directory, settings.window, settings.answer_timeout_s)
+        withdraw = partial(withdraw_opens, settings.rules, settings.zone)
+        self._dispatch = Dispatch(self._directory, settings.window, settings.answer_timeout_s, withdraw)
         self._journal = Journal(settings.silent_after_s)
         self._started = False
         self._doubtful = True

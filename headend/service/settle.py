@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Final
@@ -212,8 +213,13 @@ def charge_reference(day: OpenDay) -> str:
 
     The day stands before the meter, so that the references of a night lie together in the store's index.
     """
-    reference = f"charge/{date.fromordinal(day.day)}/{day.meter}"
+    reference = f"charge/{_date_text(day.day)}/{day.meter}"
     return reference if day.revision == 1 else f"{reference}/{day.revision}"
+
+
+@lru_cache(maxsize=4096)
+def _date_text(day: int) -> str:
+    return date.fromordinal(day).isoformat()
 
 
 def split_lines(bills: Sequence[DayCharge], reference: str, uow: UnitOfWork, now_s: int, sign: int = 1) -> None:

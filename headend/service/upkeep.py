@@ -13,7 +13,8 @@ from headend.service.exceptions import list_open_without_order, list_silent_mete
 from headend.service.notices import tell_of_outages
 from headend.service.policies import Policies
 from headend.service.ports import UnitOfWork
-from headend.service.protect import LOOK_LIMIT, cut_released, protect_debtors
+from headend.service.protect import LOOK_LIMIT, protect_debtors
+from headend.service.quarantine import cut_released
 from headend.service.reconnections import reconnect_homes
 from headend.service.recovery import Recovery
 from headend.service.standing import look_at_standings
@@ -22,6 +23,9 @@ SILENT_LIMIT: Final = 5_000
 """Most meters that one round lists as silent."""
 
 SILENCE_EVERY_S: Final = 60
+
+SWEEP_EVERY_S: Final = 60
+"""How often all released wishes and all homes cut for debt are looked at; a recharge is at once."""
 
 
 class Upkeep:
@@ -45,6 +49,7 @@ class Upkeep:
         self._cuts: int | None = None
         self._debtors = False
         self._next_silence_s = 0
+        self._next_sweep_s = 0
 
     def look_again(self) -> None:
         """Another process changed something."""
@@ -58,6 +63,9 @@ class Upkeep:
     def begin_round(self, uow: UnitOfWork, now_s: int) -> None:
         """What is done once a round; what takes longer is begun."""
         today = day_of(now_s, self._zone)
+        if not self._today:
+            # The rules may be others than those of the process before.
+            uow.look_at_debtors_again()
         if today != self._today:
             # Fixed charges fell due, and policies may have to be renewed.
             uow.look_at_all_again()
@@ -75,8 +83,10 @@ class Upkeep:
             list_open_without_order(uow, now_s, SILENT_LIMIT)
             self._next_silence_s = now_s + SILENCE_EVERY_S
         self._standings = 0 if self._standings is None else self._standings
-        self._released = 0 if self._released is None else self._released
-        self._cuts = 0 if self._cuts is None else self._cuts
+        if now_s >= self._next_sweep_s:
+            self._released = 0 if self._released is None else self._released
+            self._cuts = 0 if self._cuts is None else self._cuts
+            self._next_sweep_s = now_s + SWEEP_EVERY_S
         self._debtors = True
 
     def step(self, uow: UnitOfWork, now_s: int) -> None:

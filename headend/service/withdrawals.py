@@ -20,15 +20,13 @@ REASON: Final = "taken back as it was about to be sent"
 
 
 def withdraw_opens(
-    orders: Sequence[tuple[int, int]], rules: Rules, zone: ZoneInfo, uow: UnitOfWork, now_s: int
+    rules: Rules, zone: ZoneInfo, orders: Sequence[tuple[int, int]], uow: UnitOfWork, now_s: int
 ) -> set[int]:
     """Of these (meter_key, version) that are about to be sent, end those that something protects from now.
 
     Returns the meters' keys: nothing is to be sent for them. An order that was sent before, and may have arrived,
     cannot be ended by our word: one to close follows it, and the newest version wins whichever arrives first.
     """
-    if not orders:
-        return set()
     gate = Gate(rules, zone, uow, now_s)
     found = {order.meter_key: order for order in uow.open_orders(orders)}
     unsent, withdrawn, acts = [], set(), []

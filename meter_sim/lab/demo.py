@@ -1,232 +1,49 @@
-"""The demonstration: a festival eve, a broker and a head-end that die, and two days that come out right.
+"""The demonstration: Diwali, a broker and a head-end that die, and weeks in which nobody is cut wrongly.
 
-Tells the story: what happens when, and what is said about it. `python -m meter_sim.lab.demo --help`
+Runs the story (`story.py`) and says what came out. `python -m meter_sim.lab.demo --help`
 """
 
-import random
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 import typer
 
-from meter_sim.lab.display import Display, Figures, print_verdict
-from meter_sim.lab.finish import (
-    CONVERGE_TIMEOUT_S,
-    Bench,
-    audit,
-    checks_json,
-    converge,
-    drain,
-    judge_run,
-    outages,
-    write_json,
-)
+from meter_sim.lab.cuts import local
+from meter_sim.lab.display import Display, print_verdict
+from meter_sim.lab.finish import checks_json, outages, write_json
 from meter_sim.lab.judge import Check, Verdict
-from meter_sim.lab.payments import Consumers
-from meter_sim.lab.processes import POLL_S, Children, LabError, interrupt_on_sigterm
-from meter_sim.lab.site import BROKER, HEADEND, OPEN_EXPIRES_AFTER_S, ROOT, Site, SitePlan, fresh_folder
-from meter_sim.lab.watch import Picture
+from meter_sim.lab.processes import Children, LabError, interrupt_on_sigterm
+from meter_sim.lab.promises import BIHAR
+from meter_sim.lab.site import BROKER, HEADEND, ROOT, ZONE, Site, SitePlan, fresh_folder
+from meter_sim.lab.story import PHASES, SPEED, START, TURNS, Result, Story
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2
 INTERRUPTED: Final = 105
 
 HOUR_S: Final = 3_600
-RECHARGES_EACH_OUTAGE: Final = 200
+INTERVAL_S: Final = 1_800
+CLOCK_ERROR_S: Final = 240
+"""Within what the head-end reckons with: 300 s."""
+SILENT_AFTER_S: Final = 86_400
 LEAST_RECHARGES_DURING_OUTAGE: Final = 300
-RECHARGES_OTHERWISE: Final = 40
-STEP_TIMEOUT_S: Final = 30.0
-LOOK_EVERY_S: Final = 0.25
+RECOVERY: Final = ("CREDITS", "RECONNECTIONS", "SNAPSHOTS", "SETTLEMENT", "DISPLAY", "GRACE", "NORMAL")
 
 UNKNOWN: Final = (
     "recharges_during_outage",
     "credits_lost",
     "credits_doubled",
     "relays_opened_by_outage",
+    "wrong_cuts",
+    "cuts_before_outage",
+    "cuts_after_grace",
+    "homes_spared",
     "seconds_to_converge",
 )
 """Null in the verdict file when the run broke off."""
-
-SET_UP, NORMAL, BROKER_DOWN, CATCH_UP, HEADEND_DOWN, HEAL, RUN_ON, JUDGE = PHASES = (
-    "set up",
-    "normal operation",
-    "the broker is killed",
-    "the broker is back",
-    "the head-end is killed",
-    "both are back: heal",
-    "normal operation again",
-    "stop, audit, judge",
-)
-
-
-@dataclass(slots=True)
-class Result:
-    """What the run showed, as it comes out."""
-
-    seconds_to_converge: float | None = None
-    virtual_minutes_to_converge: float | None = None
-    down_s: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """What was down, from when to when in virtual time."""
-    checks: list[Check] = field(default_factory=list)
-    verdict: Verdict | None = None
-
-    def check(self, check_id: str, ok: bool, detail: str) -> None:
-        """Add a check of the demonstration itself."""
-        self.checks.append(Check(check_id, ok, detail))
-
-
-class Demo:
-    """One run. `hours`: virtual hours that it lasts at least."""
-
-    def __init__(self, site: Site, display: Display, hours: float) -> None:
-        self._site = site
-        self._display = display
-        self._hours = hours
-        self._result = Result()
-        meters = [site.fleet.meter_id(number) for number in range(1, site.plan.meters + 1)]
-        self._consumers = Consumers(site.plan.seed, meters)
-        chance = random.Random(f"relays {site.plan.seed}")
-        self._relay_meters = chance.sample(meters, 5)
-        self._look_at_s = 0.0
-        self._picture: Picture | None = None
-
-    def run(self) -> Result:
-        """The whole story."""
-        self._set_up()
-        self._bench = Bench(self._site)
-        try:
-            self._before()
-            self._outage()
-            self._heal()
-            self._after()
-        finally:
-            self._bench.close()
-        return self._result
-
-    def _set_up(self) -> None:
-        site = self._site
-        self._display.phase(SET_UP, f"{site.plan.meters:,} meters, {site.fleet.gateways} gateways")
-        site.start_broker()
-        site.import_meters()
-        site.start_clock()
-        site.start_headend()
-        site.start_fleet()
-
-    def _before(self) -> None:
-        self._display.phase(NORMAL, "recharges; relays opened and closed by order")
-        self._bench.counter.open()
-        self._pass(3, RECHARGES_OTHERWISE, "up")
-        exercised = self._relay_meters[:2]
-        for position, state in (("open", "open"), ("close", "closed")):
-            for meter in exercised:
-                self._bench.orders.give(meter, position, "up")
-            self._until(self._bench.orders.all_answered, "relay orders are answered")
-            self._until(partial(self._relays_are, exercised, state), f"relays are {state}")
-        self._pass(2, 0, "up")
-        self._result.check("relays-by-order", True, f"{len(exercised)} relays opened and closed by order")
-
-    def _outage(self) -> None:
-        site = self._site
-        self._display.phase(BROKER_DOWN, "SIGKILL; recharges go on")
-        began_s = self._kill(BROKER)
-        self._pass(8, RECHARGES_EACH_OUTAGE, "down")
-        site.start_broker()
-        self._result.down_s[BROKER] = began_s, site.now_s()
-        self._display.phase(CATCH_UP, "on the same port, its memory lost")
-        self._pass(1.5, 0, "up")
-        self._display.phase(HEADEND_DOWN, "SIGKILL in the middle of catching up; recharges go on")
-        began_s = self._kill(HEADEND)
-        replaced, expiring = self._relay_meters[2:4], self._relay_meters[4:]
-        for meter in (*replaced, *expiring):
-            self._bench.orders.give(meter, "open", "down")
-        self._until(self._bench.orders.all_answered, "relay orders are answered")
-        for meter in replaced:
-            self._bench.orders.give(meter, "close", "down")
-        self._until(self._bench.orders.all_answered, "relay orders are answered")
-        self._pass(OPEN_EXPIRES_AFTER_S / HOUR_S + 2, RECHARGES_EACH_OUTAGE, "down")
-        site.start_headend()
-        self._result.down_s[HEADEND] = began_s, site.now_s()
-
-    def _heal(self) -> None:
-        self._display.phase(HEAL, "every counter is compared, what is open is sent again")
-        result, site = self._result, self._site
-        wall_s, virtual_s = time.monotonic(), site.now_s()
-        healed = converge(self._bench, self._show)
-        if healed:
-            result.seconds_to_converge = round(time.monotonic() - wall_s, 2)
-            result.virtual_minutes_to_converge = round((site.now_s() - virtual_s) / 60, 1)
-            self._display.note(f"converged in {result.seconds_to_converge} s")
-        result.check(
-            "converged",
-            healed,
-            f"{result.seconds_to_converge} s after the last part was up"
-            if healed
-            else f"not within {CONVERGE_TIMEOUT_S:g} s: {self._picture}",
-        )
-
-    def _after(self) -> None:
-        site, bench, result = self._site, self._bench, self._result
-        self._display.phase(RUN_ON, "until the last midnight is past")
-        self._pass(max(1.0, self._hours - site.since_start_s() / HOUR_S), RECHARGES_OTHERWISE, "up")
-        bench.counter.ask_again("up")
-        quiet = converge(bench, self._show)
-        settled, wanted = bench.watch.settled_days(), int(self._hours // 24)
-        self._display.phase(JUDGE)
-        result.check("quiet", quiet, "nothing open, late or stale at the end" if quiet else f"{self._picture}")
-        drained = drain(bench)
-        result.check("drained", drained, "every reading was handed over before the stop")
-        result.check("midnights", settled >= wanted, f"{settled} of {wanted} days are settled for every meter")
-        result.verdict = judge_run(bench)
-        result.checks += [_journal_check(site, result), _exercise_check(result.verdict), *result.verdict.checks]
-        result.checks += audit(site)
-
-    # --- time passes ---------------------------------------------------------------------------------------
-
-    def _pass(self, hours: float, recharges: int, link: str) -> None:
-        """Let virtual time pass, with recharges spread over it."""
-        requests = self._consumers.requests(recharges) if recharges else []
-        begin_s = self._site.now_s()
-        length_s = hours * HOUR_S
-        asked = 0
-        while (passed_s := self._site.now_s() - begin_s) < length_s or asked < len(requests):
-            due = min(len(requests), int(len(requests) * passed_s / length_s) + 1)
-            for payment in requests[asked:due]:
-                self._bench.counter.ask(payment, link)
-            asked = due
-            self._look()
-            time.sleep(POLL_S)
-
-    def _until(self, condition: Callable[[], bool], what: str) -> None:
-        end_s = time.monotonic() + STEP_TIMEOUT_S
-        while not condition():
-            if time.monotonic() > end_s:
-                raise LabError(f"{what}: not within {STEP_TIMEOUT_S:g} s")
-            self._look()
-            time.sleep(POLL_S)
-
-    def _look(self) -> None:
-        if time.monotonic() >= self._look_at_s:
-            self._look_at_s = time.monotonic() + LOOK_EVERY_S
-            self._site.children.check()
-            self._show(self._bench.watch.look())
-
-    def _show(self, picture: Picture) -> None:
-        self._picture = picture
-        done = min(1.0, self._site.since_start_s() / (self._hours * HOUR_S))
-        accepted = len(self._bench.counter.accepted)
-        self._display.show(Figures(self._site.local_text(), done, accepted, picture))
-
-    def _kill(self, name: str) -> int:
-        self._site.children.kill(name)
-        return self._site.now_s()
-
-    def _relays_are(self, meters: list[str], state: str) -> bool:
-        return all(self._bench.watch.relay(meter) == state for meter in meters)
 
 
 def _journal_check(site: Site, result: Result) -> Check:
@@ -259,6 +76,37 @@ def _exercise_check(verdict: Verdict) -> Check:
     )
 
 
+def _festival_check(result: Result) -> Check:
+    """Whether there was anything to protect, and cuts to come back to."""
+    assert result.verdict is not None
+    cuts, mistaken = result.verdict.cuts, result.mistaken
+    exercised = (
+        cuts.before_outage, cuts.at_zero_in_outage, cuts.spared, len(cuts.back_after_outage), cuts.after_grace,
+        mistaken["homes"],
+    )  # fmt: skip
+    return Check(
+        "protected",
+        all(exercised) and not mistaken["sent"],
+        f"{cuts.spared} homes spared on holidays; cut rightly: {cuts.before_outage} before, {cuts.after_grace} after"
+        f" grace; {len(cuts.back_after_outage)} reconnected after the outage; {mistaken['homes']:,} orders by mistake",
+    )
+
+
+def _recovery_check(result: Result) -> Check:
+    """Whether the region went through every phase after the last part was up, and was in grace for 72 hours."""
+    assert result.evidence is not None
+    up_s = max(ended_s for _, ended_s in result.down_s.values())
+    last: dict[str, int] = {}
+    for at_s, phase in result.evidence.phases:
+        last[phase] = at_s
+    times_s = [last.get(phase) for phase in RECOVERY]
+    known = [at_s for at_s in times_s if at_s is not None]
+    ok = len(known) == len(RECOVERY) and known == sorted(known) and known[-2] + (BIHAR.grace_s or 0) <= known[-1]
+    zone = ZoneInfo(ZONE)
+    said = ", ".join(f"{phase} {local(last[phase], zone)}" for phase in RECOVERY if phase in last)
+    return Check("recovery", ok and known[-2] >= up_s, said)
+
+
 # --- the command ------------------------------------------------------------------------------------------
 
 
@@ -266,17 +114,29 @@ def main(
     meters: Annotated[int, typer.Option(min=20, max=100_000, help="Meters of the fleet.")] = 2_000,
     gateways: Annotated[int, typer.Option(min=1, max=400, help="Gateways that they hang on.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same consumption and recharges.")] = 1,
-    speed: Annotated[float, typer.Option(min=60, help="Virtual seconds in a wall second.")] = 2_880.0,
-    hours: Annotated[float, typer.Option(min=1, help="Virtual hours, at least.")] = 48.5,
+    pace: Annotated[float, typer.Option(min=0.1, max=4, help="So many times as fast as made for.")] = 1.0,
     folder: Annotated[Path, typer.Option(help="Where store, logs and journal go; emptied first.")] = ROOT
     / "var"
     / "demo",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the verdict here.")] = None,
 ) -> None:
-    """Two days, a killed broker, a killed head-end: does every recharge count once, and is nobody cut off?"""
+    """Diwali, a killed broker, a killed head-end: does every recharge count once, and is nobody cut wrongly?"""
     began_s = time.monotonic()
-    plan = SitePlan(folder.absolute(), meters, gateways, seed, speed)
-    title = f"{meters:,} meters, two counters, one outage (seed {seed})"
+    plan = SitePlan(
+        folder.absolute(),
+        meters,
+        gateways,
+        seed,
+        SPEED * pace,
+        preset="bihar",
+        start=START,
+        turns=tuple((at, speed * pace) for at, speed in TURNS),
+        interval_s=INTERVAL_S,
+        clock_error_s=CLOCK_ERROR_S,
+        silent_after_s=SILENT_AFTER_S,
+        expires_after_s=None,
+    )
+    title = f"{meters:,} meters, Diwali 2024, one outage (seed {seed})"
     content: dict[str, Any] = {"ok": False, "seed": seed, "meters": meters} | dict.fromkeys(UNKNOWN)
     if json_file is not None and not json_file.absolute().parent.is_dir():
         print(f"demo: --json {json_file}: there is no such folder", file=sys.stderr)
@@ -285,7 +145,11 @@ def main(
     try:
         with fresh_folder(plan.folder), Children(ROOT, plan.folder) as children:
             with Display(title, PHASES) as display:
-                result = Demo(Site(plan, children), display, hours).run()
+                site = Site(plan, children)
+                result = Story(site, display).run()
+                assert result.verdict is not None
+                result.checks += [_journal_check(site, result), _exercise_check(result.verdict)]
+                result.checks += [_festival_check(result), _recovery_check(result)]
             content |= _content(result, time.monotonic() - began_s)
             _say(result, content, title)
     except KeyboardInterrupt:
@@ -303,6 +167,7 @@ def _content(result: Result, wall_s: float) -> dict[str, Any]:
     """The verdict as it stands in the file."""
     verdict = result.verdict
     assert verdict is not None
+    cuts = verdict.cuts
     return {
         "ok": all(check.ok for check in result.checks),
         "recharges": verdict.recharges,
@@ -310,6 +175,13 @@ def _content(result: Result, wall_s: float) -> dict[str, Any]:
         "credits_lost": verdict.credits_lost,
         "credits_doubled": verdict.credits_doubled,
         "relays_opened_by_outage": verdict.relays_opened_by_outage,
+        "wrong_cuts": len(cuts.wrong),
+        "cuts_before_outage": cuts.before_outage,
+        "cuts_after_grace": cuts.after_grace,
+        "homes_spared": cuts.spared,
+        "homes_without_credit_in_outage": cuts.at_zero_in_outage,
+        "reconnected_after_outage": len(cuts.back_after_outage),
+        "orders_by_mistake": {key: result.mistaken[key] for key in ("homes", "sent", "counts", "reasons")},
         "seconds_to_converge": result.seconds_to_converge,
         "virtual_minutes_to_converge": result.virtual_minutes_to_converge,
         "outage_hours": {part: round((end - begin) / HOUR_S, 1) for part, (begin, end) in result.down_s.items()},
@@ -319,12 +191,20 @@ def _content(result: Result, wall_s: float) -> dict[str, Any]:
 
 
 def _say(result: Result, content: dict[str, Any], title: str) -> None:
-    hours = content["outage_hours"]
+    hours, mistaken = content["outage_hours"], content["orders_by_mistake"]
     facts = [
         ("recharges accepted", content["recharges"]),
         ("  while the link was down", content["recharges_during_outage"]),
         ("credits lost", content["credits_lost"]),
         ("credits doubled", content["credits_doubled"]),
+        ("homes without credit in the outage", content["homes_without_credit_in_outage"]),
+        ("  that an ordinary day would have cut", content["homes_spared"]),
+        ("homes cut wrongly", content["wrong_cuts"]),
+        ("homes ordered cut by mistake on Diwali", mistaken["homes"]),
+        ("  orders sent", mistaken["sent"]),
+        ("homes cut rightly before the outage", content["cuts_before_outage"]),
+        ("  that paid in it and were reconnected", content["reconnected_after_outage"]),
+        ("homes cut rightly after outage, grace and holidays", content["cuts_after_grace"]),
         ("relays opened by the outage", content["relays_opened_by_outage"]),
         ("down, simulated hours", f"broker {hours[BROKER]}, head-end {hours[HEADEND]}"),
         ("seconds to converge", f"{content['seconds_to_converge']}"),
@@ -333,7 +213,7 @@ def _say(result: Result, content: dict[str, Any], title: str) -> None:
     ]
     failed = sum(not check.ok for check in result.checks)
     verdict = (
-        "demo: PASSED: nothing lost, nothing doubled, nobody cut off"
+        "demo: PASSED: nothing lost, nothing doubled, nobody cut wrongly"
         if not failed
         else f"demo: FAILED: {failed} of {len(result.checks)} checks"
     )

@@ -125,7 +125,7 @@ def print_verdict(title: str, facts: Iterable[tuple[str, object]], checks: Itera
 
 
 def _lines(figures: Figures) -> list[str]:
-    """Two lines that fit a terminal of 80 columns."""
+    """Lines that fit a terminal of 80 columns."""
     picture = figures.picture
     if picture is None:
         return [figures.clock]
@@ -133,4 +133,5 @@ def _lines(figures: Figures) -> list[str]:
     return [
         f"{figures.clock} | {picture.gateways_online} gateways online | {picture.stale_balances:,} balances stale",
         f"recharges accepted {figures.accepted:,} | commands queued {queued:,}, applied {applied:,}",
+        f"region {picture.phase} | {picture.at_zero:,} homes without credit, {picture.dark:,} without supply",
     ]

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from meter_sim.lab.evidence import collect
+from meter_sim.lab.evidence import Evidence, collect
+from meter_sim.lab.cuts import Spans
 from meter_sim.lab.judge import Check, Rules, Verdict, judge
 from meter_sim.lab.payments import Counter, Journal, Orders
 from meter_sim.lab.processes import LabError, wait_until
+from meter_sim.lab.promises import Promises
 from meter_sim.lab.site import (
     BROKER,
     FLEET,
     HEADEND,
     OPEN_EXPIRES_AFTER_S,
-    PRICE_MICROS_PER_WH,
     ZONE,
     Site,
 )
@@ -34,9 +35,9 @@ class Bench:
         """Begin the journal; the store must exist."""
         self.site = site
         self.journal_path = site.plan.folder / "journal.jsonl"
-        self._journal = Journal(self.journal_path)
-        self.counter = Counter(site, self._journal)
-        self.orders = Orders(site, self._journal)
+        self.journal = Journal(self.journal_path)
+        self.counter = Counter(site, self.journal)
+        self.orders = Orders(site, self.journal)
         self.watch = Watch(site)
 
     def close(self) -> None:
@@ -44,7 +45,7 @@ class Bench:
         self.counter.kill()
         self.orders.kill()
         self.watch.close()
-        self._journal.close()
+        self.journal.close()
 
 
 def converge(bench: Bench, show: Callable[[Picture], None]) -> bool:
@@ -92,12 +93,14 @@ def _nothing_left(bench: Bench) -> bool:
     return bench.watch.unreceipted_readings() + picture.open_deliveries + picture.unsettled_days == 0
 
 
-def judge_run(bench: Bench, *, slack_wall_s: float = 0.0) -> Verdict:
-    """The judge's verdict on a run that was drained."""
-    site = bench.site
-    evidence = collect(bench.journal_path, site.log, site.store, ZoneInfo(ZONE))
-    slack_s = int(site.virtual_of(slack_wall_s))
-    return judge(evidence, Rules(PRICE_MICROS_PER_WH, OPEN_EXPIRES_AFTER_S, slack_s))
+def judge_run(
+    bench: Bench, promises: Promises, outages: Spans = (), *, slack_wall_s: float = 0.0
+) -> tuple[Verdict, Evidence]:
+    """The judge's verdict on a run that was drained, and what it is based on."""
+    site, zone = bench.site, ZoneInfo(ZONE)
+    evidence = collect(bench.journal_path, site.log, site.store, zone)
+    slack_s = int(slack_wall_s * site.plan.speed)
+    return judge(evidence, Rules(promises, zone, OPEN_EXPIRES_AFTER_S, slack_s, outages)), evidence
 
 
 def audit(site: Site) -> list[Check]:

@@ -10,10 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from meter_sim.lab.evidence import ABSENT, Evidence, Move, Order, Posted, Request
+from meter_sim.lab.accounts import charges, open_accounts
+from meter_sim.lab.cuts import Cuts, Spans, judge_cuts
+from meter_sim.lab.evidence import ABSENT, Evidence, Move, Order, Posted, Request, first_accepted
+from meter_sim.lab.promises import Promises
 
 SHOWN: Final = 5
 """Most violations named in a check's detail."""
@@ -30,15 +34,18 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the head-end was configured to do. Times in virtual seconds, the price in micros per Wh.
+    """What was promised, and what was done to the head-end. Times in virtual seconds.
 
-    `slack_s`: for so long an order that was replaced or has expired may still be carried out, because it was on
-    its way already.
+    `open_expires_after_s`: for so long an order of the driver's to open has effect. `slack_s`: for so long an order
+    that was replaced or has expired may still be carried out, because it was on its way already. `outages`: from
+    when to when something was down.
     """
 
-    price_micros_per_wh: int
+    promises: Promises
+    zone: ZoneInfo
     open_expires_after_s: int
     slack_s: int = 0
+    outages: Spans = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,7 @@ class Verdict:
     credits_lost: int
     credits_doubled: int
     relays_opened_by_outage: int
+    cuts: Cuts
 
     @property
     def ok(self) -> bool:
@@ -63,18 +71,24 @@ class Verdict:
 
 def judge(evidence: Evidence, rules: Rules) -> Verdict:
     """Hold the run to what was promised."""
-    accepted = _accepted(evidence.requests)
+    accepted = first_accepted(evidence.requests)
     same = Counter(request.reference for request in evidence.requests if request.accepted)
     by_meter: dict[str, list[int]] = defaultdict(list)
     for request in accepted.values():
         by_meter[request.meter].append(request.amount_micros)
     lost = list(_lost(evidence, by_meter))
     doubled = list(_doubled(evidence, by_meter))
+    # Where nobody is cut for debt, an order of the head-end's own to open is none.
+    own = [
+        order for order in evidence.orders_by_rule if order.relay == "closed" or rules.promises.grace_s is not None
+    ]
     unordered = [
         f"{move.meter}: opened at {move.at_s} by version {move.version}"
         for move in evidence.moves
-        if move.relay == "open" and not _in_force(move, evidence.orders, rules)
+        if move.relay == "open" and not _in_force(move, [*evidence.orders, *own], rules)
     ]
+    accounts = open_accounts(evidence, rules.promises, rules.zone)
+    cuts = judge_cuts(evidence, rules.promises, accounts, rules.outages)
     return Verdict(
         checks=[
             _check("answered", "every request was answered in the end", _unanswered(evidence.requests, accepted)),
@@ -87,6 +101,14 @@ def judge(evidence: Evidence, rules: Rules) -> Verdict:
             _check("refused", "same reference, other content: refused", _refused(evidence.requests, accepted)),
             _check("four-facts", "accepted <= posted <= sent <= applied", _facts(evidence.posted)),
             _check("relays", "no relay opened without an order in force", unordered),
+            _check("wrong-cuts", "nobody was cut wrongly, by the meters' own logs", cuts.wrong),
+            _check("supplied", "no home in credit is without supply at the end", cuts.left_dark),
+            _check("bulk-orders", "of lists of homes to cut at once, nothing was sent", _bulk_orders(evidence)),
+            _check(
+                "signed",
+                "no meter refused a signature; all that are to hold a policy do",
+                _signed(evidence, rules),
+            ),
             _check("readings", "every reading that a meter took is in the store as taken", _readings(evidence)),
             _check("days", "each day is charged once, by the meter's own midnights", _days(evidence, rules)),
         ],
@@ -98,6 +120,7 @@ def judge(evidence: Evidence, rules: Rules) -> Verdict:
         credits_lost=sum(count for _, count in lost),
         credits_doubled=sum(count for _, count in doubled),
         relays_opened_by_outage=len(unordered),
+        cuts=cuts,
     )
 
 
@@ -110,15 +133,6 @@ def _check(check_id: str, holds: str, violations: Iterable[str]) -> Check:
 
 
 # --- money ------------------------------------------------------------------------------------------------
-
-
-def _accepted(requests: Iterable[Request]) -> dict[str, Request]:
-    """The first request of each reference that was answered to stand in the ledger."""
-    accepted: dict[str, Request] = {}
-    for request in requests:
-        if request.accepted:
-            accepted.setdefault(request.reference, request)
-    return accepted
 
 
 def _unanswered(requests: Iterable[Request], accepted: dict[str, Request]) -> Iterator[str]:
@@ -218,7 +232,7 @@ def _in_force(move: Move, orders: Iterable[Order], rules: Rules) -> bool:
     if order is None or order.relay != "open":
         return False
     ends = [later.answered_at_s for version, later in of_meter.items() if version > move.version]
-    ends.append(order.answered_at_s + rules.open_expires_after_s)
+    ends.append(order.expires_at_s or order.answered_at_s + rules.open_expires_after_s)
     return move.at_s <= min(ends) + rules.slack_s
 
 
@@ -230,13 +244,25 @@ def _readings(evidence: Evidence) -> Iterator[str]:
         yield f"{evidence.meters[row]} reading {column + 1}: {taken} Wh at the meter, {stored} in the store"
 
 
+def _bulk_orders(evidence: Evidence) -> Iterator[str]:
+    for bulk in evidence.bulks:
+        if bulk.counts["ISSUED"] or sum(bulk.counts.values()) != bulk.meters:
+            yield f"at {bulk.at_s}, of {bulk.meters}: {bulk.counts}"
+
+
+def _signed(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    for code in ("BAD_SIGNATURE", "UNKNOWN_KEY", "FUTURE_DATED"):
+        if evidence.refusals.get(code):
+            yield f"{code} {evidence.refusals[code]} times"
+    if rules.promises.holidays and evidence.with_policy < len(evidence.meters):
+        yield f"{len(evidence.meters) - evidence.with_policy} meters never held a policy"
+
+
 def _days(evidence: Evidence, rules: Rules) -> Iterator[str]:
-    expected = {}
-    for (_, opening_wh), (day, closing_wh) in pairwise(evidence.midnights):
-        charges = (closing_wh - opening_wh) * rules.price_micros_per_wh
-        for meter, micros in zip(evidence.meters, charges.tolist(), strict=True):
-            if micros:
-                expected[f"energy/{meter}/{day}"] = meter, micros
+    expected = {
+        f"charge/{day}/{meter}": (meter, micros)
+        for (meter, day), micros in charges(evidence, rules.promises).items()
+    }
     for reference, meter, micros in evidence.charges:
         wanted = expected.pop(reference, None)
         if wanted != (meter, micros):

@@ -7,6 +7,8 @@ what the judge holds the head-end to:
     {"kind": "relay", "n", "at_s", "link", "meter", "relay"}
     {"kind": "answer", "n", "at_s", "outcome", ...}   what the command printed
     {"kind": "silence", "n", "at_s"}                  the command died before it answered: done or not
+    {"kind": "bulk", "n", "at_s", "meters"}           a list of homes to cut at once (`lists.py`)
+    {"kind": "meter", "meter", "category"}            a meter as it was registered
 
 Times are virtual; `link` is "up" or "down" at the moment of asking.
 """
@@ -26,6 +28,8 @@ from meter_sim.lab.processes import LabError, dying_with_us
 from meter_sim.lab.site import ROOT, Site
 
 ANSWER_TIMEOUT_S: Final = 60.0
+REFUSED: Final = 7
+"""Exit status of an order that the head-end's gate refuses."""
 MICROS_PER_PAISA: Final = 10_000
 TWICE: Final = 0.2
 THREE_TIMES: Final = 0.08
@@ -84,15 +88,19 @@ class Journal:
         self._file = path.open("ab")
         self._numbers = 0
 
-    def request(self, kind: str, **fields: Any) -> int:
-        """Write down what is about to be asked; its number."""
+    def request(self, kind: str, *, sync: bool = True, **fields: Any) -> int:
+        """Write down what is about to be asked; its number. Without `sync` a power cut may forget it."""
         self._numbers += 1
-        self._write({"kind": kind, "n": self._numbers, **fields})
+        self._write({"kind": kind, "n": self._numbers, **fields}, sync)
         return self._numbers
 
-    def answer(self, number: int, at_s: int, content: dict[str, Any]) -> None:
+    def answer(self, number: int, at_s: int, content: dict[str, Any], *, sync: bool = True) -> None:
         """Write down an answer."""
-        self._write(content | {"kind": "answer", "n": number, "at_s": at_s})
+        self._write(content | {"kind": "answer", "n": number, "at_s": at_s}, sync)
+
+    def meter(self, meter: str, category: str) -> None:
+        """Write down how a meter was registered."""
+        self._write({"kind": "meter", "n": 0, "meter": meter, "category": category}, sync=False)
 
     def silence(self, number: int, at_s: int) -> None:
         """Write down that no answer will come."""
@@ -102,10 +110,11 @@ class Journal:
         """Let go of the file."""
         self._file.close()
 
-    def _write(self, content: dict[str, Any]) -> None:
+    def _write(self, content: dict[str, Any], sync: bool = True) -> None:
         self._file.write(json.dumps(content).encode() + b"\n")
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if sync:
+            os.fsync(self._file.fileno())
 
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:
@@ -258,10 +267,10 @@ class Orders:
         self._running.append((number, process))
 
     def all_answered(self) -> bool:
-        """Take in the answers that have come; whether none is missing.
+        """Take in the answers that have come; whether none is missing. That an order is refused is an answer.
 
         Raises:
-            LabError: an order was refused.
+            LabError: a command failed.
         """
         for entry in list(self._running):
             number, process = entry
@@ -269,9 +278,10 @@ class Orders:
                 continue
             self._running.remove(entry)
             content, _ = process.communicate()
-            if process.returncode != 0:
+            if process.returncode not in (0, REFUSED):
                 raise LabError(f"headend relay ended with status {process.returncode}")
-            self._journal.answer(number, self._site.now_s(), json.loads(content) | {"outcome": "ORDERED"})
+            outcome = "ORDERED" if process.returncode == 0 else "REFUSED"
+            self._journal.answer(number, self._site.now_s(), json.loads(content) | {"outcome": outcome})
         return not self._running
 
     def kill(self) -> None:

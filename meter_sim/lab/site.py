@@ -27,10 +27,7 @@ ZONE: Final = "Asia/Kolkata"
 START: Final = "2024-10-30T00:00:00+05:30"
 """The day before Diwali 2024, in the days of the outage that this project comes from."""
 REGION: Final = "patna"
-INTERVAL_S: Final = 900
-PRICE_MICROS_PER_WH: Final = 4_120
 OPEN_EXPIRES_AFTER_S: Final = 6 * 3_600
-SILENT_AFTER_S: Final = 2 * 3_600
 READY_TIMEOUT_S: Final = 60.0
 COMMAND_TIMEOUT_S: Final = 120.0
 STANDING_SPEED: Final = 0.001
@@ -52,10 +49,10 @@ store = "{store}"
 broker = "mqtt://127.0.0.1:{port}"
 regions = ["{region}"]
 zone = "{zone}"
-price_micros_per_wh = {price}
+preset = "{preset}"
 gateway_silent_after_s = {silent}
-relay_open_expires_after_s = {expires}
-answer_timeout_s = 3.0
+meter_silent_after_s = {meter_silent}
+{expires}answer_timeout_s = 3.0
 heartbeat_s = 0.25
 """
 
@@ -67,9 +64,19 @@ max_queued_messages 100000
 """
 
 
+CATEGORIES: Final = (("urban", 2_000),) * 12 + (("rural", 1_000),) * 5 + (("kutir-jyoti", 500),) * 3
+"""Consumer categories with their sanctioned load in W, of each twenty homes."""
+
+
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """What a run is made of. `speed`: virtual seconds in a wall second."""
+    """What a run is made of.
+
+    `speed`: virtual seconds in a wall second; `turns`: (ISO time, speed) where it changes. `preset`: the rules of the
+    head-end. `clock_error_s`: most that a meter's clock is off. `silent_after_s`: virtual seconds after which a
+    gateway counts as out; a meter, after twelve times as many. `expires_after_s`: how long an order to open has
+    effect; None: as the rules say.
+    """
 
     folder: Path
     meters: int
@@ -77,6 +84,17 @@ class SitePlan:
     seed: int
     speed: float
     broker: str = "amqtt"
+    preset: str = "flat"
+    start: str = START
+    turns: tuple[tuple[str, float], ...] = ()
+    interval_s: int = 900
+    clock_error_s: int = 0
+    silent_after_s: int = 2 * 3_600
+    expires_after_s: int | None = OPEN_EXPIRES_AFTER_S
+
+    def category(self, number: int) -> tuple[str, int]:
+        """Consumer category and sanctioned load of a meter; on a flat price there is one category without a name."""
+        return ("", 1_000) if self.preset == "flat" else CATEGORIES[number % len(CATEGORIES)]
 
 
 class Site:
@@ -97,27 +115,31 @@ class Site:
                 port=self._port,
                 region=REGION,
                 zone=ZONE,
-                price=PRICE_MICROS_PER_WH,
-                silent=SILENT_AFTER_S,
-                expires=OPEN_EXPIRES_AFTER_S,
+                preset=plan.preset,
+                silent=plan.silent_after_s,
+                meter_silent=12 * plan.silent_after_s,
+                expires=f"relay_open_expires_after_s = {plan.expires_after_s}\n" if plan.expires_after_s else "",
             )
         )
         self.fleet = FleetPlan(
             plan.meters,
             -(-plan.meters // plan.gateways),
             REGION,
-            int(datetime.fromisoformat(START).timestamp()),
+            int(datetime.fromisoformat(plan.start).timestamp()),
             plan.seed,
-            INTERVAL_S,
+            plan.interval_s,
             ZONE,
+            clock_error_s=plan.clock_error_s,
         )
-        self.start_clock()
+        self._clock = self._standing_clock(0)
+        self._scale = TimeScale.parse(self._clock)
 
     # --- time ----------------------------------------------------------------------------------------------
 
     def start_clock(self) -> None:
-        """Let virtual time begin now."""
-        self._clock = f"{START}@{time.time():.3f}x{self.plan.speed:g}"
+        """Let virtual time begin now; until then it stands still."""
+        turns = "".join(f",{at}x{speed:g}" for at, speed in self.plan.turns)
+        self._clock = f"{self.plan.start}@{time.time():.3f}x{self.plan.speed:g}{turns}"
         self._scale = TimeScale.parse(self._clock)
 
     def now_s(self) -> int:
@@ -132,9 +154,13 @@ class Site:
         """Virtual time for people."""
         return datetime.fromtimestamp(self.now_s(), ZoneInfo(ZONE)).strftime("%a %d %b %H:%M")
 
-    def virtual_of(self, wall_s: float) -> float:
-        """How much virtual time passes in some wall seconds."""
-        return wall_s * self.plan.speed
+    def ago_s(self, wall_s: float) -> int:
+        """What virtual time it was some wall seconds ago."""
+        return self._scale.virtual_s(time.time() - wall_s)
+
+    def _standing_clock(self, since_start_s: int) -> str:
+        # The same start, for that is the fleet's name in its log; begun so long ago that it shows this time.
+        return f"{self.plan.start}@{time.time() - since_start_s / STANDING_SPEED:.3f}x{STANDING_SPEED:f}"
 
     # --- the head-end's command line ------------------------------------------------------------------------
 
@@ -169,8 +195,12 @@ class Site:
         Raises:
             LabError: the head-end refuses them.
         """
-        lines = "\n".join(import_lines(self.fleet, START[:10])) + "\n"
-        done = self.run_headend("meter", "import", "-", content=lines)
+        head, *rows = import_lines(self.fleet, self.plan.start[:10])
+        lines = [f"{head},category,load_w,feeder"]
+        for number, row in enumerate(rows, start=1):
+            category, load_w = self.plan.category(number)
+            lines.append(f"{row},{category},{load_w},F{row.split(',')[2].removeprefix('G')}")
+        done = self.run_headend("meter", "import", "-", content="\n".join(lines) + "\n")
         if done.returncode != 0:
             raise LabError(f"headend meter import failed: {done.stderr.strip()}")
 
@@ -187,8 +217,13 @@ class Site:
             child = self._start(BROKER, [program, "-c", str(settings)])
         else:
             child = self._start(BROKER, self.headend_command("broker", "--port", str(self._port)))
+        self._broker = child
         if wait:
-            child.wait_until_ready(self._broker_listens, READY_TIMEOUT_S)
+            self.wait_for_broker()
+
+    def wait_for_broker(self) -> None:
+        """Wait until the broker listens that was started without waiting for it."""
+        self._broker.wait_until_ready(self._broker_listens, READY_TIMEOUT_S)
 
     def start_headend(self, *, wait: bool = True) -> None:
         """Start `headend serve` and wait until it says that it is ready."""
@@ -198,17 +233,14 @@ class Site:
 
     def start_fleet(self, *, wait: bool = True, standing: bool = False) -> None:
         """Start the fleet; `standing`: with a clock that stands still, so that no new reading falls due."""
-        clock = self._clock
-        if standing:
-            # The same start, for that is the fleet's name in its log; begun so long ago that it shows now.
-            epoch_s = time.time() - self.since_start_s() / STANDING_SPEED
-            clock = f"{START}@{epoch_s:.3f}x{STANDING_SPEED:f}"
+        clock = self._standing_clock(self.since_start_s()) if standing else self._clock
         plan = self.fleet
         options = {
             "--meters": plan.meters, "--meters-per-gateway": plan.meters_per_gateway, "--region": plan.region,
             "--interval": f"{plan.interval_s}s", "--seed": plan.seed, "--zone": plan.zone, "--log": self.log,
             "--broker": f"mqtt://127.0.0.1:{self._port}", "--clock": clock, "--resend": 3,
-            "--progress-json": self.plan.folder / "fleet.json",
+            "--progress-json": self.plan.folder / "fleet.json", "--clock-error": f"{plan.clock_error_s}s",
+            "--keys": self.store.with_name(self.store.name + ".keys"),
         }  # fmt: skip
         words = [str(word) for option in options.items() for word in option]
         child = self._start(FLEET, [str(self._bin / "meter-sim"), "run", *words])

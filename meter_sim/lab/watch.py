@@ -7,16 +7,22 @@ from typing import Any, Final
 
 from pysqlite3 import dbapi2 as sqlite
 
-from meter_sim.lab.site import INTERVAL_S, SILENT_AFTER_S, Site
+from meter_sim.lab.site import Site
 
 UNDER_WAY_S: Final = 1.0
 """A live fleet always has a frame on its way: what is younger than this in wall time (or than four intervals in
 virtual time) is neither late nor silent."""
 
+STALE_AFTER_S: Final = 2 * 3_600
+"""A balance whose reading is older than this, in virtual time, is stale."""
+
 _DELIVERIES: Final = "SELECT state, count(*) FROM delivery GROUP BY state"
 _STALE: Final = "SELECT count(*) FROM register WHERE read_at_s IS NULL OR read_at_s < ?"
 _ONLINE: Final = "SELECT count(*) FROM gateway WHERE last_heard_s >= ?"
 _UNSETTLED: Final = "SELECT count(*) FROM snapshot WHERE settled_at_s IS NULL"
+_PHASE: Final = "SELECT phase FROM region ORDER BY region LIMIT 1"
+_AT_ZERO: Final = "SELECT count(*) FROM standing WHERE zero_since_s IS NOT NULL"
+_DARK: Final = "SELECT count(*) FROM register WHERE relay_open = 1"
 _LATE: Final = """
 SELECT coalesce(sum(f.rows), 0) FROM frame AS f LEFT JOIN receipt AS r USING (gateway, frame)
 WHERE f.kind <> 'hello' AND r.outcome IS NULL AND f.at_s < ?
@@ -25,7 +31,9 @@ WHERE f.kind <> 'hello' AND r.outcome IS NULL AND f.at_s < ?
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One look. Counts of meters (stale), deliveries (open, applied), gateways, readings (late), days."""
+    """One look. Counts of meters (stale, at zero, dark: without supply), deliveries (open, applied), gateways, readings
+    (late), days; and the region's phase.
+    """
 
     stale_balances: int
     open_deliveries: int
@@ -33,6 +41,9 @@ class Picture:
     gateways_online: int
     late_readings: int
     unsettled_days: int
+    phase: str
+    at_zero: int
+    dark: int
 
     def converged(self, gateways: int) -> bool:
         """Whether nothing is left to catch up with."""
@@ -50,16 +61,21 @@ class Watch:
 
     def look(self) -> Picture:
         """How the run stands now."""
-        now_s = self._site.now_s()
-        since_s = now_s - int(max(4 * INTERVAL_S, self._site.virtual_of(UNDER_WAY_S)))
+        site = self._site
+        now_s, under_way_s = site.now_s(), site.ago_s(UNDER_WAY_S)
+        since_s = min(now_s - 4 * site.plan.interval_s, under_way_s)
+        stale_s = min(now_s - STALE_AFTER_S, under_way_s)
         states = dict(self._store.execute(_DELIVERIES).fetchall())
         return Picture(
-            stale_balances=self._store.execute(_STALE, (now_s - SILENT_AFTER_S,)).fetchone()[0],
+            stale_balances=self._store.execute(_STALE, (stale_s,)).fetchone()[0],
             open_deliveries=states.get("QUEUED", 0) + states.get("SENT", 0),
             applied_deliveries=states.get("APPLIED", 0),
             gateways_online=self._store.execute(_ONLINE, (since_s,)).fetchone()[0],
             late_readings=self._late_readings(since_s),
             unsettled_days=self._store.execute(_UNSETTLED).fetchone()[0],
+            phase=self._store.execute(_PHASE).fetchone()[0],
+            at_zero=self._store.execute(_AT_ZERO).fetchone()[0],
+            dark=self._store.execute(_DARK).fetchone()[0],
         )
 
     def unreceipted_readings(self) -> int:

@@ -2,11 +2,13 @@
 
 -- meter_registers --
 SELECT m.meter_key, m.meter, r.reading_seq, r.register_wh, m.register_offset_wh,
-       coalesce(f.final_register_wh + f.register_offset_wh, m.opening_register_wh), coalesce(f.after_segment, 0)
+       coalesce(f.final_wh, m.opening_register_wh), coalesce(f.after_segment, 0)
 FROM meter AS m JOIN register AS r USING (meter_key)
-LEFT JOIN former_device AS f ON f.meter_key = m.meter_key AND f.exchanged_at_s = (
-    SELECT max(o.exchanged_at_s) FROM former_device AS o WHERE o.meter_key = m.meter_key
-);
+-- Both only go up: the highest are those of the newest exchange.
+LEFT JOIN (
+    SELECT meter_key, max(final_register_wh + register_offset_wh) AS final_wh, max(after_segment) AS after_segment
+    FROM former_device GROUP BY meter_key
+) AS f USING (meter_key);
 
 -- credits_reach_meter --
 -- E1: credits in the ledger = the meter's credit counter.
@@ -100,7 +102,8 @@ FROM (
            coalesce(c.energy_wh, CASE WHEN EXISTS (
                -- A day that the first schema charged: a transfer without lines.
                SELECT 1 FROM transfer AS t
-               WHERE t.reference = 'energy/' || m.meter || '/' || date((s.day - 719163) * 86400, 'unixepoch')
+               JOIN meter_device AS i ON i.meter_key = m.meter_key
+                AND t.reference = 'energy/' || i.device || '/' || date((s.day - 719163) * 86400, 'unixepoch')
            ) THEN -1 END) AS charged_wh
     FROM snapshot AS s JOIN meter AS m USING (meter_key)
     LEFT JOIN charge AS c ON c.meter_key = s.meter_key AND c.day = s.day AND c.revision = s.revision

@@ -79,7 +79,8 @@ story (at_s, number, what, facts) AS (
     SELECT a.at_s, a.act_id, 'ACT', json_object('act_id', a.act_id, 'kind', a.kind, 'subject', a.subject,
         'actor', a.actor, 'reason', a.reason, 'basis', json(a.basis))
     FROM act AS a
-    WHERE a.subject IN (SELECT 'meter/' || meter FROM m UNION ALL SELECT 'region/' || region FROM m
+    WHERE a.subject IN (SELECT 'meter/' || d.device FROM m JOIN meter_device AS d USING (meter_key)
+                        UNION ALL SELECT 'region/' || region FROM m
                         UNION ALL SELECT 'transfer/' || reference FROM t UNION ALL SELECT 'regions'
                         UNION ALL SELECT 'moratorium/' || w.moratorium_id
                         FROM m JOIN moratorium AS w ON w.region IS NULL OR w.region = m.region)
@@ -144,7 +145,7 @@ bill AS MATERIALIZED (
 decision AS MATERIALIZED (
     SELECT a.kind, a.at_s FROM act AS a
     WHERE a.at_s >= ?3 AND a.kind IN ('CUT', 'CUT_REFUSED', 'QUARANTINED') AND a.subject LIKE 'meter/%'
-      AND (?1 IS NULL OR substr(a.subject, 7) IN (SELECT meter FROM m))
+      AND (?1 IS NULL OR substr(a.subject, 7) IN (SELECT d.device FROM m JOIN meter_device AS d USING (meter_key)))
 )
 SELECT
     (SELECT count(*) FROM m) AS meters,
@@ -165,11 +166,14 @@ SELECT
 -- privileges_without_act --
 -- I25: what only a person or the rules may do, without the act that says who, why and on what basis. What was
 -- resolved before there was an audit log is left out.
-SELECT 'meter ' || m.meter, count(*) || ' cuts, ' || (
-    SELECT count(*) FROM act WHERE subject = 'meter/' || m.meter AND kind = 'CUT'
-) || ' acts of a cut'
-FROM disconnection AS d JOIN meter AS m USING (meter_key) WHERE d.state = 'ISSUED' GROUP BY d.meter_key
-HAVING count(*) > (SELECT count(*) FROM act WHERE subject = 'meter/' || m.meter AND kind = 'CUT')
+SELECT 'meter ' || m.meter, c.cuts || ' cuts, ' || c.acts || ' acts of a cut'
+FROM (
+    SELECT d.meter_key, count(*) AS cuts, (
+        SELECT count(*) FROM meter_device AS i JOIN act AS a ON a.subject = 'meter/' || i.device AND a.kind = 'CUT'
+        WHERE i.meter_key = d.meter_key
+    ) AS acts
+    FROM disconnection AS d WHERE d.state = 'ISSUED' GROUP BY d.meter_key
+) AS c JOIN meter AS m USING (meter_key) WHERE c.cuts > c.acts
 UNION ALL
 SELECT 'act ' || act_id, 'released by ' || actor || ', who had wished it: a second person has to'
 FROM act WHERE kind = 'RELEASED' AND actor = basis ->> 'requested_by'
@@ -190,6 +194,6 @@ UNION ALL
 SELECT 'meter ' || m.meter, 'exception ' || e.kind || ' resolved by ' || e.resolved_by || ' without an act'
 FROM exception AS e JOIN meter AS m USING (meter_key)
 WHERE e.resolved_by <> 'headend' AND e.resolved_at_s >= (SELECT min(at_s) FROM act) AND NOT EXISTS (
-    SELECT 1 FROM act AS a
-    WHERE a.subject = 'meter/' || m.meter AND a.actor = e.resolved_by AND a.at_s = e.resolved_at_s
+    SELECT 1 FROM meter_device AS i JOIN act AS a ON a.subject = 'meter/' || i.device
+    WHERE i.meter_key = e.meter_key AND a.actor = e.resolved_by AND a.at_s = e.resolved_at_s
 );

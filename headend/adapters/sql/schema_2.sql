@@ -88,6 +88,9 @@ CREATE TABLE former_device (
     after_segment INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX former_device_meter ON former_device (meter_key);
+-- Every id that a meter has or had.
+CREATE VIEW meter_device AS
+    SELECT meter_key, meter AS device FROM meter UNION ALL SELECT meter_key, device FROM former_device;
 
 -- Dated versions of the one tariff. Immutable once a day was charged by it (`used_at_s`).
 CREATE TABLE tariff (
@@ -245,6 +248,7 @@ CREATE TABLE disconnection (
     CHECK ((state IN ('REFUSED', 'QUARANTINED')) <= (refused_for IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX disconnection_waiting ON disconnection (meter_key) WHERE state IN ('QUARANTINED', 'RELEASED');
+CREATE INDEX disconnection_queue ON disconnection (state, disconnection_id) WHERE state IN ('QUARANTINED', 'RELEASED');
 CREATE INDEX disconnection_issued ON disconnection (decided_at_s) WHERE state = 'ISSUED';
 CREATE INDEX disconnection_meter ON disconnection (meter_key);
 -- Homes that the rules have to give their supply back.

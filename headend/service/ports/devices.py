@@ -3,14 +3,20 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from headend.service.rows import Lane
+
 
 class FormerDevice(NamedTuple):
-    """A device that was exchanged. `register_offset_wh` makes its registers the meter's, up to the exchange."""
+    """A device that was exchanged. `register_offset_wh` makes its registers the meter's, up to the exchange.
+
+    `final_wh`: the meter's register at the exchange, counted on over all devices.
+    """
 
     device: str
     meter_key: int
     gateway_key: int
     register_offset_wh: int
+    final_wh: int
     exchanged_at_s: int
 
 
@@ -40,3 +46,15 @@ class DeviceRows(Protocol):
 
     def add_to_offset(self, meter_key: int, energy_wh: int) -> None:
         """A register rolled over: from now on so much more is added to it."""
+
+    def device_now(self, device: str) -> str | None:
+        """The id that the meter of an exchanged device has now; None: it was never exchanged."""
+
+    def devices_now(self) -> dict[str, str]:
+        """By the id of every exchanged device the id that its meter has now."""
+
+    def open_lanes_of_exchanged(self) -> list[Lane]:
+        """Lanes with something to send to meters whose device was ever exchanged."""
+
+    def is_account_of(self, account_key: int, device: str) -> bool:
+        """Whether an account is, or was, that of the meter which has, or had, this id."""
