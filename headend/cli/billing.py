@@ -2,11 +2,12 @@
 
 from datetime import date
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 import typer
 
 from headend import bootstrap
-from headend.cli.meters import find_meter
+from headend.cli.meters import held_meter
 from headend.cli.options import (
     ActorOption,
     ClockOption,
@@ -25,12 +26,14 @@ from headend.cli.options import (
     read_config,
 )
 from headend.cli.output import as_json, print_json, print_table
+from headend.domain.calendar import day_of
 from headend.domain.units import format_rupees
 from headend.errors import ExitStatus, HeadendError
 from headend.service.corrections import ReverseOutcome, rebill, reverse
-from headend.service.devices import ExchangeOutcome, exchange_device
+from headend.service.devices import Devices, ExchangeOutcome, RegisterLimits, exchange_device
 from headend.service.settle import day_hash
 from headend.service.terms import TermsOutcome, change_terms, move_out
+from headend.wire.limits import MAX_INTEGER
 
 _REFUSALS: Final = {
     TermsOutcome.ALREADY_SETTLED: "days from then on are charged already; bill them anew with `headend rebill`,"
@@ -77,7 +80,6 @@ def terms(
 ) -> None:
     """Bill a meter by another category or load from a day on."""
     settings = read_config(config, store, clock)
-    row = find_meter(meter, settings)
     if category is None and load_w is None:
         raise HeadendError("say --category, --load-w, or both")
     checked = None if category is None else checked_id(category, "category")
@@ -85,7 +87,7 @@ def terms(
     _check_kept(actor, reason)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         now_s = bootstrap.clock(settings).now_s()
-        outcome = change_terms(row, day, checked, load_w, actor, reason, uow, now_s)
+        outcome = change_terms(held_meter(meter, uow), day, checked, load_w, actor, reason, uow, now_s)
     _say(meter, outcome, f"terms from {from_day} on", json)
 
 
@@ -101,22 +103,23 @@ def moved_out(
 ) -> None:
     """End a consumer's account with a day; what is left on it is refunded once that day is settled."""
     settings = read_config(config, store, clock)
-    row = find_meter(meter, settings)
     day = checked_day(last_day, "last-day")
     _check_kept(actor, reason)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
-        outcome = move_out(row, day, actor, reason, uow, bootstrap.clock(settings).now_s())
+        outcome = move_out(held_meter(meter, uow), day, actor, reason, uow, bootstrap.clock(settings).now_s())
     _say(meter, outcome, f"moved out with {last_day}", json)
 
 
 def exchange(
     meter: MeterArgument,
     new_device: Annotated[str, typer.Argument(metavar="NEW", help="The id of the device in its place.")],
-    final_wh: Annotated[int, typer.Option("--final-wh", min=0, help="What the old device showed at last, in Wh.")],
+    final_wh: Annotated[
+        int, typer.Option("--final-wh", min=0, max=MAX_INTEGER, help="What the old device showed at last, in Wh.")
+    ],
     actor: ActorOption,
     reason: ReasonOption,
     opening_wh: Annotated[
-        int, typer.Option("--opening-wh", min=0, help="What the new one began with, in Wh.")
+        int, typer.Option("--opening-wh", min=0, max=MAX_INTEGER, help="What the new one began with, in Wh.")
     ] = 0,
     config: ConfigOption = None,
     store: StoreOption = None,
@@ -125,16 +128,23 @@ def exchange(
 ) -> None:
     """Enter that a meter's device was exchanged: account, bills and credit go on; the meter has the new id now."""
     settings = read_config(config, store, clock)
-    checked_id(new_device)
+    devices = Devices(checked_id(meter), checked_id(new_device), final_wh, opening_wh)
     _check_kept(actor, reason)
-    row = find_meter(meter, settings)
+    limits = RegisterLimits(settings.max_day_wh, settings.rollover_wh)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         now_s = bootstrap.clock(settings).now_s()
-        outcome = exchange_device(row, new_device, final_wh, opening_wh, actor, reason, uow, now_s)
+        held_meter(meter, uow)
+        today = day_of(now_s, ZoneInfo(settings.zone))
+        outcome = exchange_device(devices, limits, today, actor, reason, uow, now_s)
     if outcome is ExchangeOutcome.DEVICE_KNOWN:
         raise HeadendError(f"{new_device} is, or was, a registered meter", ExitStatus.EXISTS_DIFFERENT)
     if outcome is ExchangeOutcome.FINAL_TOO_LOW:
         raise HeadendError(f"--final-wh {final_wh}: meter {meter} has already reported more; nothing was changed")
+    if outcome is ExchangeOutcome.FINAL_TOO_HIGH:
+        raise HeadendError(
+            f"--final-wh {final_wh}: more than {settings.max_day_wh} Wh for each day that is not billed yet;"
+            " nothing was changed"
+        )
     if json:
         print_json({"meter": new_device, "was": meter, "outcome": outcome})
     else:
@@ -181,15 +191,15 @@ def rebill_days(
 ) -> None:
     """Reverse a meter's charges from a day on; `headend serve` bills the days anew, by the terms in force then."""
     settings = read_config(config, store, clock)
-    row = find_meter(meter, settings)
     day = checked_day(from_day, "from")
     _check_kept(actor, reason)
-    if not max(row.installed_day, row.account_from_day) <= day <= row.settled_day:
-        first = date.fromordinal(max(row.installed_day, row.account_from_day))
-        raise HeadendError(
-            f"{from_day} is not between {first} and {date.fromordinal(row.settled_day)}, the last settled"
-        )
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
+        row = held_meter(meter, uow)
+        if not max(row.installed_day, row.account_from_day) <= day <= row.settled_day:
+            first = date.fromordinal(max(row.installed_day, row.account_from_day))
+            raise HeadendError(
+                f"{from_day} is not between {first} and {date.fromordinal(row.settled_day)}, the last settled"
+            )
         count = rebill(row, day, actor, reason, uow, bootstrap.clock(settings).now_s())
     if json:
         print_json({"meter": meter, "from": from_day, "days": count})

@@ -37,6 +37,7 @@ from headend.service.accounts import (
     register_meters,
     shown_balance,
 )
+from headend.service.ports import UnitOfWork
 from headend.service.rows import DEFAULT_LOAD_W, MeterRow, Registration
 from headend.service.traffic import GatewayId
 from headend.wire.limits import MAX_INTEGER
@@ -204,9 +205,18 @@ def find_meter(meter: str, config: Config) -> MeterRow:
         HeadendError: it is not registered.
     """
     with bootstrap.store(config) as opened, opened.view() as uow:
-        row = uow.meter_row(checked_id(meter))
+        return held_meter(meter, uow)
+
+
+def held_meter(meter: str, uow: UnitOfWork) -> MeterRow:
+    """One meter's row as this transaction sees it: nothing about it changes before the commit.
+
+    Raises:
+        HeadendError: it is not registered.
+    """
+    row = uow.meter_row(checked_id(meter))
     if row is None:
-        raise unknown_meter(meter)
+        raise unknown_meter(meter, uow.device_now(meter))
     return row
 
 

@@ -58,12 +58,13 @@ def recharge(
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         rules, zone = bootstrap.rules(settings, festivals=False), ZoneInfo(settings.zone)
         recorded = take_recharge(request, rules, zone, uow, bootstrap.clock(settings).now_s())
+        exchanged_for = uow.device_now(request.meter)
     if json:
         print_json(_recorded_json(recorded))
     elif recorded.outcome in (RecordOutcome.RECORDED, RecordOutcome.EXISTS):
         print(f"{recorded.outcome}: Rs {format_rupees(request.amount_micros)} for {meter}, reference {reference}")
     if recorded.outcome is RecordOutcome.UNKNOWN_METER:
-        raise unknown_meter(request.meter)
+        raise unknown_meter(request.meter, exchanged_for)
     if recorded.outcome is RecordOutcome.TOTAL_TOO_LARGE:
         raise HeadendError(f"meter {meter} cannot be credited more in all; nothing was changed")
     if recorded.outcome is RecordOutcome.EXISTS_DIFFERENT:

@@ -112,8 +112,10 @@ def checked_reference(text: str) -> str:
     return text
 
 
-def unknown_meter(meter: str) -> HeadendError:
-    """The complaint about a meter that is not registered."""
+def unknown_meter(meter: str, now: str | None = None) -> HeadendError:
+    """The complaint about a meter that is not registered; `now`: its id since its device was exchanged."""
+    if now is not None:
+        return HeadendError(f"the device {meter} was exchanged: the meter is {now} now", ExitStatus.UNKNOWN_METER)
     return HeadendError(
         f"meter {meter} is not registered; see `headend meter list`, or enter it with `headend meter add`",
         ExitStatus.UNKNOWN_METER,

@@ -1,7 +1,7 @@
 """A register that runs over its last digit begins again at zero: told from one that went back.
 
-A fall by more than half of all that the digits can show is a rollover; a smaller one went back. That is sound while
-two readings that are compared lie less than half of it apart: with six digits of kWh, decades of a home.
+A fall by more than half of all that the digits can show is a rollover; a smaller one went back. That is sound
+while two readings that are compared lie less than half of it apart: with six digits of kWh, decades of a home.
 """
 
 

@@ -42,12 +42,16 @@ class Recorded:
 
 def register_meters(new: Sequence[Registration], uow: UnitOfWork) -> list[RegisterOutcome]:
     """Enter meters; the same registration again changes nothing. One outcome per request, in order."""
-    known = uow.registrations([registration.meter for registration in new])
+    asked = [registration.meter for registration in new]
+    known, former = uow.registrations(asked), {device.device for device in uow.former_devices(asked)}
     outcomes = []
     added: dict[str, Registration] = {}
     for registration in new:
         before = known.get(registration.meter) or added.get(registration.meter)
-        if before is None:
+        if registration.meter in former:
+            # The id of a device that was exchanged is never given to another meter.
+            outcomes.append(RegisterOutcome.EXISTS_DIFFERENT)
+        elif before is None:
             added[registration.meter] = registration
             outcomes.append(RegisterOutcome.REGISTERED)
         elif before == registration:
@@ -67,10 +71,10 @@ def record_recharge(recharge: Recharge, uow: UnitOfWork, now_s: int) -> Recorded
     account = uow.meter_account(recharge.meter)
     if earlier is not None:
         same = (
-            account is not None
-            and earlier.kind is TransferKind.RECHARGE
-            and earlier.credit_account == account.account_key
+            earlier.kind is TransferKind.RECHARGE
             and earlier.amount_micros == recharge.amount_micros
+            # Also where its device was exchanged since, or its consumer moved out.
+            and uow.is_account_of(earlier.credit_account, recharge.meter)
         )
         return Recorded(recharge, RecordOutcome.EXISTS if same else RecordOutcome.EXISTS_DIFFERENT, earlier)
     if account is None:

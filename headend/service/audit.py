@@ -157,7 +157,10 @@ def _registers_fold(uow: UnitOfWork) -> Iterable[Violation]:
 
 def _registers_equal(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
     ours = {meter: (seq, wh - offset_wh) for _, meter, seq, wh, offset_wh, *_ in uow.meter_registers()}
+    exchanged = uow.devices_now()
     for meter, seq, register_wh in log.newest_readings():
+        if meter in exchanged:
+            continue
         held_seq, held_wh = ours.get(meter, (0, 0))
         if (held_seq, held_wh) != (seq, register_wh):
             yield (
@@ -170,7 +173,8 @@ def _counters_equal(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
     ours: dict[str, int] = {}
     for meter, _, total_micros in uow.all_credit_totals():
         ours[meter] = max(ours.get(meter, 0), total_micros)
-    theirs = {meter: total_micros for meter, _, total_micros in log.credits()}
+    exchanged = uow.devices_now()
+    theirs = {meter: total_micros for meter, _, total_micros in log.credits() if meter not in exchanged}
     for meter in ours.keys() | theirs.keys():
         if ours.get(meter, 0) != theirs.get(meter, 0):
             yield (
@@ -182,23 +186,23 @@ def _counters_equal(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
 def _credits_applied_once(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
     """Each step of a meter's counter goes up to a number of ours, with our total at that number."""
     ours = {(meter, seq): total_micros for meter, seq, total_micros in uow.all_credit_totals()}
+    now = uow.devices_now()
     last: dict[str, int] = {}
     for meter, seq, total_micros in log.credits():
+        our_micros = ours.get((now.get(meter, meter), seq))
         if seq <= last.get(meter, 0):
             yield meter, f"applied credit {seq} after credit {last[meter]}"
-        elif ours.get((meter, seq)) != total_micros:
-            yield (
-                meter,
-                f"applied credit {seq} up to {total_micros} micros; our total there is {ours.get((meter, seq))}",
-            )
+        elif our_micros != total_micros:
+            yield meter, f"applied credit {seq} up to {total_micros} micros; our total there is {our_micros}"
         last[meter] = max(seq, last.get(meter, 0))
 
 
 def _relays_moved_by_order(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
     """No relay moved but on an order of ours, and none opened after the order had expired."""
     orders = {(meter, version): (relay, expires) for meter, version, relay, expires in uow.all_relay_orders()}
+    now = uow.devices_now()
     for meter, version, relay, at_s in log.relays():
-        ordered, expires_at_s = orders.get((meter, version), (None, None))
+        ordered, expires_at_s = orders.get((now.get(meter, meter), version), (None, None))
         if ordered != relay:
             yield meter, f"relay went {relay} by version {version}; ordered was {ordered or 'nothing'}"
         elif expires_at_s is not None and at_s > expires_at_s:

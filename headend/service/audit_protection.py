@@ -44,12 +44,12 @@ class ProtectionAudit:
         """I15: by the meters' logs and true time no relay opened inside a window, and none was asked to."""
         moratoria = uow.all_moratoria()
         cuts = {(cut.meter, cut.relay_version): cut for cut in uow.issued_cuts()}
-        regions = uow.regions_of_meters()
+        regions, now = uow.regions_of_meters(), uow.devices_now()
         for meter, version, position, at_s in log.relays():
             if position == "open":
-                cut = cuts.get((meter, version))
+                cut = cuts.get((now.get(meter, meter), version))
                 exhausted_s = None if cut is None else cut.exhausted_since_s
-                name = self._window(regions.get(meter, ""), at_s, moratoria, exhausted_s)
+                name = self._window(regions.get(now.get(meter, meter), ""), at_s, moratoria, exhausted_s)
                 if name is not None:
                     yield meter, f"its relay opened by version {version} at {at_s}, protected by {name}"
         for meter, version, code, at_s in log.refused_opens():

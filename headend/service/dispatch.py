@@ -99,6 +99,10 @@ class Dispatch:
         held, self._held = self._held, set()
         self._wait(held)
 
+    def notice_exchanged(self, uow: UnitOfWork) -> None:
+        """Take up what another process let go out once more, because a meter's device is another one."""
+        self._wait(uow.open_lanes_of_exchanged())
+
     def is_online(self, gateway_key: int) -> bool:
         """Whether a gateway has contact."""
         return gateway_key in self._online

@@ -21,7 +21,7 @@ from headend.domain.recovery import Phase
 from headend.domain.rules import Rules
 from headend.domain.spread import CutTime, cut_time
 from headend.domain.tariff_book import NoPrice, PriceBook
-from headend.domain.windows import next_permitted
+from headend.domain.windows import next_permitted, window_at
 from headend.service.accounts import shown_balance
 from headend.service.ports import UnitOfWork
 from headend.service.ports.protection import CaseRow, NewDisconnection
@@ -37,8 +37,8 @@ class Withheld(StrEnum):
 
     IN_QUARANTINE = "IN_QUARANTINE"
     """An earlier wish to cut the same home waits: for a second person, or released for room under the caps."""
-    TOO_LATE_TODAY = "TOO_LATE_TODAY"
-    """The permitted hours end before every meter could be sure to have carried it out, by its own clock."""
+    AT_THE_EDGE = "AT_THE_EDGE"
+    """The permitted hours end, or have begun, too near for every meter's clock: some would refuse it."""
 
 
 class Verdict(StrEnum):
@@ -85,6 +85,8 @@ class Gate:
         self._situations: dict[str, Situation] = {}
         self._situation_bases: dict[str, dict[str, object]] = {}
         self._stretches: dict[tuple[str, int], tuple[int, int] | None] = {}
+        self._agreed_stretches: dict[tuple[str, int, int], tuple[int, int]] = {}
+        self._edges: dict[tuple[str, int], bool] = {}
 
     def decide(self, rows: Sequence[CaseRow], wish: Wish) -> list[Decision]:
         """Decide about wishes, carry out what is allowed, and keep all of it as evidence."""
@@ -99,7 +101,7 @@ class Gate:
         return found if isinstance(found, Refused) else None
 
     def issue(self, row: CaseRow, reason: str) -> int | Cap | None:
-        """Order a relay open that nothing protects: the version, the cap that is reached, or None: too late."""
+        """Order a relay open that nothing protects: the version, a cap that is reached, or None: AT_THE_EDGE."""
         expires_at_s = self._expires_at_s(row.meter.region)
         if expires_at_s is None:
             return None
@@ -110,8 +112,8 @@ class Gate:
         assert version is not None, "a case is of a registered meter"
         return version
 
-    def is_too_late(self, region: str) -> bool:
-        """Whether the permitted hours end too soon for any order to open to leave now."""
+    def is_at_the_edge(self, region: str) -> bool:
+        """Whether the edge of the permitted hours is too near for any order to open to leave now."""
         return self._expires_at_s(region) is None
 
     def is_shut(self) -> bool:
@@ -180,7 +182,12 @@ class Gate:
         return cut_time(self._rules.spread, row.meter.meter, stretch, day=day, now_s=from_s, salt=region)
 
     def _permitted(self, region: str, from_s: int) -> tuple[int, int] | None:
-        """The permitted stretch that a time lies in, or the next one after it."""
+        """The permitted stretch that a time lies in, or the next one after it, as far as every meter agrees.
+
+        A meter whose clock is slow by the tolerance, and which counts its windows as longer by it at both ends, sees
+        a window end by twice as much later. The end of the stretch is cut by once as much here, and once by the
+        users of it.
+        """
         # Looked for from the beginning of the hour on, so that many times of one hour need one search.
         at_s = from_s - from_s % _SLOT_S
         while True:
@@ -189,16 +196,29 @@ class Gate:
                 self._stretches[region, at_s] = next_permitted(self._rules.hours, here, self._zone, at_s)
             stretch = self._stretches[region, at_s]
             if stretch is None or from_s < stretch[1]:
-                return stretch
+                return None if stretch is None else self._agreed(region, *stretch)
             at_s = stretch[1]
 
+    def _agreed(self, region: str, from_s: int, to_s: int) -> tuple[int, int]:
+        if (region, from_s, to_s) not in self._agreed_stretches:
+            self._agreed_stretches[region, from_s, to_s] = self._cut_short(region, from_s, to_s)
+        return self._agreed_stretches[region, from_s, to_s]
+
+    def _cut_short(self, region: str, from_s: int, to_s: int) -> tuple[int, int]:
+        tolerance_s = self._rules.spread.clock_tolerance_s
+        if (region, from_s) not in self._edges:
+            here = [moratorium for moratorium in self.moratoria if moratorium.covers(region)]
+            # A stretch may begin with its day only because one looks at days: then no window ends there.
+            self._edges[region, from_s] = window_at(self._rules.hours, here, self._zone, from_s - 1) is not None
+        return from_s + (2 * tolerance_s if self._edges[region, from_s] else 0), to_s - tolerance_s
+
     def _expires_at_s(self, region: str) -> int | None:
-        """Until when an order to open has effect that goes now; None: the permitted hours end too soon."""
+        """Until when an order to open has effect that goes now; None: some meter's clock may not permit it now."""
         stretch, spread = self._permitted(region, self._now_s), self._rules.spread
         if stretch is None:
             return None
-        expires_at_s = min(self._now_s + spread.expires_after_s, stretch[1] - spread.clock_tolerance_s)
-        return expires_at_s if expires_at_s > self._now_s else None
+        from_s, last_s = stretch[0], stretch[1] - spread.clock_tolerance_s
+        return min(self._now_s + spread.expires_after_s, last_s) if from_s <= self._now_s < last_s else None
 
     def _decide(self, row: CaseRow, wish: Wish, waits: bool) -> tuple[Decision, dict[str, object]]:
         case, basis = self.case(row, wish.origin), self.basis(row, wish.origin)
@@ -210,7 +230,7 @@ class Gate:
             return Decision(key, meter, Verdict.REFUSED, tuple(map(str, found.reasons)), found.until_s), basis
         version = self.issue(row, wish.reason)
         if version is None:
-            return Decision(key, meter, Verdict.REFUSED, (Withheld.TOO_LATE_TODAY.value,)), basis
+            return Decision(key, meter, Verdict.REFUSED, (Withheld.AT_THE_EDGE.value,)), basis
         if isinstance(version, Cap):
             return Decision(key, meter, Verdict.QUARANTINED, (CAP_REASON.format(version),)), basis
         return Decision(key, meter, Verdict.ISSUED, relay_version=version), basis

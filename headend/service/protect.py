@@ -26,6 +26,9 @@ LOOK_AGAIN_S: Final = 3_600
 NOTICE_S: Final = 3_600
 """A consumer is told of a cut this long before it, at the least."""
 
+EDGE_S: Final = 600
+"""When a home is looked at again that is to be cut at the edge of the permitted hours."""
+
 ANNOUNCED_FOR_S: Final = 43_200
 """How long after its time an announced cut may still be made; after that it is announced anew."""
 
@@ -88,8 +91,8 @@ class _Looks:
             self._refuse(row, refused.reasons, max(free_from_s, at_s or 0))
         elif at_s is None or at_s > self._now_s:
             self._again(row, at_s, row.refused_for)
-        elif self.gate.is_too_late(row.meter.region):
-            self._refuse(row, (Withheld.TOO_LATE_TODAY,), None)
+        elif self.gate.is_at_the_edge(row.meter.region):
+            self._refuse(row, (Withheld.AT_THE_EDGE,), self._now_s + EDGE_S)
         else:
             self.due.append(row)
 

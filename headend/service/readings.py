@@ -6,14 +6,17 @@ went back (kept, and listed for a person).
 """
 
 from bisect import bisect
+from collections import Counter
 from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from headend.domain.calendar import closed_day, day_of, minute_of_day
 from headend.domain.reconcile import ExceptionKind
+from headend.domain.rollover import rolled_over_wh
 from headend.service.devices import note_rollover
 from headend.service.intake import CLOCK_TOLERANCE_S, Intake
+from headend.service.ports.devices import FormerDevice
 from headend.service.traffic import Arrival, ReadingFrame, ReceiptOut, Verdict
 
 NOT_MIDNIGHT: Final = "NOT_MIDNIGHT"
@@ -40,7 +43,9 @@ class ReadingBatch:
         # Which rows are snapshots, and of which days.
         self._snapshot_rows: list[int] = []
         self._snapshot_days: list[int] = []
+        # Of devices that were exchanged since: (meter key, day, register), (meter key, day, minute, register)
         self._former_snapshots: list[tuple[int, int, int]] = []
+        self._former_bands: list[tuple[int, int, int, int]] = []
         # (row, day, minute) of registers at which a time-of-day band begins
         self._bands: list[tuple[int, int, int]] = []
         # (its first row, frame, refused rows): which frame a row came with
@@ -50,12 +55,13 @@ class ReadingBatch:
         """Take a frame of a known gateway; rows that cannot be used are kept with its bytes."""
         refused: Refused = {}
         known, strangers = self._intake.keys_of(gateway_key, frame.meters)
+        keys = known
         if strangers:
-            if frame.snapshot:
+            keys = [key for key in known if key is not None]
+            if frame.snapshot or self._intake.band_minutes:
                 self._add_of_former_devices(frame, strangers, gateway_key)
             refused |= dict.fromkeys(strangers.items())
             frame = _select(frame, [row for row, key in enumerate(known) if key is not None])
-        keys = [key for key in known if key is not None] if strangers or None in known else known
         if frame.snapshot:
             midnights = {at_s: closed_day(at_s, self._zone) for at_s in set(frame.at_s)}
             if None in midnights.values():
@@ -80,14 +86,40 @@ class ReadingBatch:
         self._relays_open += [int(meter in is_open) for meter in frame.meters] if is_open else [0] * len(keys)
 
     def _add_of_former_devices(self, frame: ReadingFrame, strangers: dict[str, str], gateway_key: int) -> None:
-        """Midnights of devices that were exchanged since still count: they are no strangers."""
-        former = {each.device: each for each in self._intake.uow.former_devices(list(strangers))}
+        """What exchanged devices sent of billing days before that still counts; the rest stays a stranger's."""
+        former = {
+            each.device: each
+            for each in self._intake.uow.former_devices(list(strangers))
+            if each.gateway_key == gateway_key
+        }
+        unused = set()
         for meter, at_s, register_wh in zip(frame.meters, frame.at_s, frame.registers_wh, strict=True):
-            device, day = former.get(meter), closed_day(at_s, self._zone)
-            if device is None or day is None or device.gateway_key != gateway_key or at_s > device.exchanged_at_s:
-                continue
-            self._former_snapshots.append((device.meter_key, day, register_wh + device.register_offset_wh))
-            strangers.pop(meter, None)
+            device = former.get(meter)
+            if device is not None and not self._add_of_former(device, at_s, register_wh, snapshot=frame.snapshot):
+                unused.add(meter)
+        for meter in former.keys() - unused:
+            del strangers[meter]
+
+    def _add_of_former(self, device: FormerDevice, at_s: int, register_wh: int, *, snapshot: bool) -> bool:
+        """Whether a register of an exchanged device counts: read before that, where a day or a band ends."""
+        intake = self._intake
+        register_wh += device.register_offset_wh
+        register_wh -= rolled_over_wh(register_wh, device.final_wh, intake.rollover_wh)
+        if at_s > device.exchanged_at_s:
+            return False
+        if register_wh > device.final_wh:
+            detail = f"{register_wh} Wh of {device.device}, which was exchanged at {device.final_wh} Wh"
+            intake.uow.add_exception(ExceptionKind.REGISTER_WENT_BACK, device.meter_key, detail, intake.now_s)
+            return False
+        if snapshot:
+            day = closed_day(at_s, self._zone)
+            if day is not None:
+                self._former_snapshots.append((device.meter_key, day, register_wh))
+            return day is not None
+        place = self._band_place(at_s)
+        if place is not None:
+            self._former_bands.append((device.meter_key, *place, register_wh))
+        return place is not None
 
     def _note_bands(self, frame: ReadingFrame) -> None:
         """Note the rows of an interval frame that stand where a time-of-day band begins."""
@@ -126,9 +158,9 @@ class ReadingBatch:
                 if row not in went_back
             ]
             intake.uow.add_band_registers(bands)
-        intake.uow.add_snapshots(self._former_snapshots)
+        self._write_former()
         intake.rows += len(rows)
-        intake.bands += len(self._bands)
+        intake.bands += len(self._bands) + len(self._former_bands)
         intake.snapshots += len(self._snapshot_rows) + len(self._former_snapshots)
         for _, frame, refused in self._frames:
             intake.receipts.append(
@@ -147,28 +179,26 @@ class ReadingBatch:
                 self._registers_wh[row] += offsets.get(meter_key, 0)
 
     def _roll_over(self, rollover_wh: int) -> bool:
-        """Tell registers that ran over their last digit from those that went back; whether there were any.
-
-        A newer reading that is lower by more than half of all that the digits can show ran over; an older one that
-        is higher by as much is from before that.
-        """
+        """Count registers on that ran over, and older ones back that did not yet; whether there were any."""
         held = self._intake.uow.register_states(set(self._meter_keys))
-        rolled: set[int] = set()
+        rolled: Counter[int] = Counter()
+        found = False
         for row, (meter_key, seq) in enumerate(zip(self._meter_keys, self._seqs, strict=True)):
             held_seq, held_wh = held[meter_key]
-            if meter_key in rolled:
-                self._registers_wh[row] += rollover_wh
-            register_wh = self._registers_wh[row]
-            if seq > held_seq and held_wh - register_wh > rollover_wh // 2:
-                rolled.add(meter_key)
-                self._registers_wh[row] = register_wh = register_wh + rollover_wh
-            elif seq < held_seq and register_wh - held_wh > rollover_wh // 2:
-                self._registers_wh[row] = register_wh = register_wh - rollover_wh
+            register_wh = self._registers_wh[row] + rolled[meter_key]
             if seq > held_seq:
+                more_wh = rolled_over_wh(held_wh, register_wh, rollover_wh)
+                rolled[meter_key] += more_wh
+                register_wh += more_wh
                 held[meter_key] = seq, max(held_wh, register_wh)
-        for meter_key in rolled:
-            note_rollover(meter_key, rollover_wh, self._intake)
-        return True
+            else:
+                register_wh -= rolled_over_wh(register_wh, held_wh, rollover_wh)
+            found = found or register_wh != self._registers_wh[row]
+            self._registers_wh[row] = register_wh
+        for meter_key, energy_wh in rolled.items():
+            if energy_wh:
+                note_rollover(meter_key, energy_wh, self._intake)
+        return found
 
     def _advance_one_by_one(self, rows: list[Row]) -> set[int]:
         """Take what can be taken where not every row can; returns the rows whose register went back.
@@ -222,6 +252,14 @@ class ReadingBatch:
                 if held_wh != register_wh:
                     detail = f"{date.fromordinal(day)} closed at {held_wh} Wh before, now {register_wh} Wh came"
                     self._refuse(row, ExceptionKind.SNAPSHOT_DIFFERS, detail)
+
+    def _write_former(self) -> None:
+        """What counts of devices that were exchanged since."""
+        uow = self._intake.uow
+        uow.add_band_registers(self._former_bands)
+        for meter_key, day, held_wh in uow.add_snapshots(self._former_snapshots):
+            detail = f"{date.fromordinal(day)} closed at {held_wh} Wh before; the device before says otherwise"
+            uow.add_exception(ExceptionKind.SNAPSHOT_DIFFERS, meter_key, detail, self._intake.now_s)
 
     def _refuse(self, row: int, kind: ExceptionKind, detail: str) -> None:
         """List the meter for a person, and name the row in the receipt of the frame that it came with."""

@@ -153,6 +153,7 @@ class Headend:
             self._dispatch.notice_new(uow)
         if self._doubtful or (self._news and _rules_mark(uow) != self._rules_mark):
             self._directory.forget_meters()
+            self._dispatch.notice_exchanged(uow)
             self._band_minutes = TariffBook(uow.tariffs()).band_minutes()
             self._settlement.look_again()
             self._upkeep.look_again()

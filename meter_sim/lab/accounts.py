@@ -5,7 +5,6 @@ from the meters' midnights, and for the day that is not over from the register i
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import pairwise
@@ -110,7 +109,7 @@ def charges(evidence: Evidence, promises: Promises) -> dict[tuple[str, str], int
     return found
 
 
-def _midnights(evidence: Evidence, row: int, category: str, promises: Promises) -> Sequence[Midnight]:
+def _midnights(evidence: Evidence, row: int, category: str, promises: Promises) -> list[Midnight]:
     registers = [(day, at_s, int(column[row])) for day, at_s, column in evidence.midnights]
     _, at_s, register_wh = registers[0]
     found = [Midnight(at_s, register_wh, 0, 0)]

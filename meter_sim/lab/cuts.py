@@ -99,15 +99,14 @@ def _wrongs(
 
 
 def _back_after(moves: Iterable[list[Move]], outages: Spans) -> Iterator[int]:
-    """Homes dark as the last outage ended, and not for good."""
-    if not outages:
-        return
-    ended_s = max(ended_s for _, ended_s in outages)
+    """Homes dark as the first outage began, and back: how long after the end of the outage before that."""
     for of_meter in moves:
-        before = [move.relay for move in of_meter if move.at_s < ended_s]
-        closed = [move.at_s for move in of_meter if move.at_s >= ended_s and move.relay == "closed"]
-        if before and before[-1] == "open" and closed:
-            yield closed[0] - ended_s
+        before = [move.relay for move in of_meter if outages and move.at_s < outages[0][0]]
+        for move in of_meter:
+            ended_s = max((ended_s for _, ended_s in outages if ended_s <= move.at_s), default=None)
+            if move.relay == "closed" and ended_s is not None and before and before[-1] == "open":
+                yield move.at_s - ended_s
+                break
 
 
 def _left_dark(moves: dict[str, list[Move]], accounts: dict[str, Account]) -> Iterator[str]:

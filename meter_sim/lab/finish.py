@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from meter_sim.lab.evidence import Evidence, collect
 from meter_sim.lab.cuts import Spans
+from meter_sim.lab.evidence import Evidence, collect
 from meter_sim.lab.judge import Check, Rules, Verdict, judge
 from meter_sim.lab.payments import Counter, Journal, Orders
 from meter_sim.lab.processes import LabError, wait_until

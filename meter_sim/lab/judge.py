@@ -36,9 +36,9 @@ class Check:
 class Rules:
     """What was promised, and what was done to the head-end. Times in virtual seconds.
 
-    `open_expires_after_s`: for so long an order of the driver's to open has effect. `slack_s`: for so long an order
-    that was replaced or has expired may still be carried out, because it was on its way already. `outages`: from
-    when to when something was down.
+    `open_expires_after_s`: for so long an order of the driver's to open has effect. `slack_s`: for so long an
+    order that was replaced or has expired may still be carried out, because it was on its way already.
+    `outages`: from when to when something was down.
     """
 
     promises: Promises
@@ -106,7 +106,7 @@ def judge(evidence: Evidence, rules: Rules) -> Verdict:
             _check("bulk-orders", "of lists of homes to cut at once, nothing was sent", _bulk_orders(evidence)),
             _check(
                 "signed",
-                "no meter refused a signature; all that are to hold a policy do",
+                "no signature was refused; each meter holds its policy",
                 _signed(evidence, rules),
             ),
             _check("readings", "every reading that a meter took is in the store as taken", _readings(evidence)),

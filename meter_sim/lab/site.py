@@ -72,10 +72,10 @@ CATEGORIES: Final = (("urban", 2_000),) * 12 + (("rural", 1_000),) * 5 + (("kuti
 class SitePlan:
     """What a run is made of.
 
-    `speed`: virtual seconds in a wall second; `turns`: (ISO time, speed) where it changes. `preset`: the rules of the
-    head-end. `clock_error_s`: most that a meter's clock is off. `silent_after_s`: virtual seconds after which a
-    gateway counts as out; a meter, after twelve times as many. `expires_after_s`: how long an order to open has
-    effect; None: as the rules say.
+    `speed`: virtual seconds in a wall second; `turns`: (ISO time, speed) where it changes. `preset`: the rules of
+    the head-end. `clock_error_s`: most that a meter's clock is off. `silent_after_s`: virtual seconds after which
+    a gateway counts as out; a meter, after twelve times as many. `expires_after_s`: how long an order to open
+    has effect; None: as the rules say.
     """
 
     folder: Path
@@ -93,7 +93,7 @@ class SitePlan:
     expires_after_s: int | None = OPEN_EXPIRES_AFTER_S
 
     def category(self, number: int) -> tuple[str, int]:
-        """Consumer category and sanctioned load of a meter; on a flat price there is one category without a name."""
+        """Consumer category and sanctioned load of a meter; a flat price knows one category, without a name."""
         return ("", 1_000) if self.preset == "flat" else CATEGORIES[number % len(CATEGORIES)]
 
 

@@ -26,17 +26,19 @@ from meter_sim.lab.watch import Picture
 
 START: Final = "2024-10-26T00:00:00+05:30"
 """A Saturday, five days before Diwali."""
+DAYS: Final = 17
+"""Until the midnight after the Monday that follows Chhath."""
 
-CALM, EVENING_SPEED, HOURS_OF_CUTS, BEGINNING = 43_200.0, 2_880.0, 1_800.0, 900.0
+CALM, EVENING_SPEED, HOURS_OF_CUTS, BEGINNING = 48_000.0, 3_600.0, 1_800.0, 900.0
 SPEED: Final = BEGINNING
 TURNS: Final = (
     ("2024-10-26T01:00:00+05:30", CALM),
-    ("2024-10-29T10:45:00+05:30", HOURS_OF_CUTS),
-    ("2024-10-29T13:00:00+05:30", CALM),
-    ("2024-10-31T15:45:00+05:30", EVENING_SPEED),
-    ("2024-11-01T09:00:00+05:30", CALM),
-    ("2024-11-11T10:15:00+05:30", HOURS_OF_CUTS),
-    ("2024-11-11T13:00:00+05:30", CALM),
+    ("2024-10-29T10:50:00+05:30", HOURS_OF_CUTS),
+    ("2024-10-29T12:45:00+05:30", CALM),
+    ("2024-10-31T16:45:00+05:30", EVENING_SPEED),
+    ("2024-11-01T11:00:00+05:30", CALM),
+    ("2024-11-11T10:20:00+05:30", HOURS_OF_CUTS),
+    ("2024-11-11T12:45:00+05:30", CALM),
     ("2024-11-12T00:10:00+05:30", HOURS_OF_CUTS),
 )
 """When virtual time changes its speed: virtual seconds in a wall second."""
@@ -123,24 +125,24 @@ class Story:
     def _before(self) -> None:
         self._display.phase(BEFORE, "recharges go to the meters as signed commands; some homes have no credit")
         self._bench.counter.open()
-        self._pass_until("2024-10-29T10:45", self._consumers.requests(RECHARGES_OTHERWISE), "up")
+        self._pass_until("2024-10-29T10:50", self._consumers.requests(RECHARGES_OTHERWISE), "up")
         doomed = len(self._homes.of(CUT_BEFORE))
         self._display.phase(
             FIRST_CUTS, f"{doomed} homes never had credit: told on Saturday, 72 hours of grace are over"
         )
-        self._pass_until("2024-10-29T13:00", [], "up")
+        self._pass_until("2024-10-29T12:45", [], "up")
         self._say_dark()
-        self._pass_until("2024-10-31T16:00", [], "up")
+        self._pass_until("2024-10-31T17:00", [], "up")
 
     def _outage(self) -> None:
         site = self._site
-        self._display.phase(BROKER_DOWN, "SIGKILL at four in the afternoon; recharges go on")
+        self._display.phase(BROKER_DOWN, "SIGKILL at dusk; recharges go on")
         began_s = self._kill(BROKER)
         self._pass_until("2024-10-31T19:00", self._consumers.requests(RECHARGES_EACH_OUTAGE // 2), "down")
         self._order_by_mistake()
         relieved = self._homes.of(CUT_BEFORE) + self._half(DUE)
         requests = self._consumers.requests(RECHARGES_EACH_OUTAGE // 2) + self._homes.relief(relieved)
-        self._pass_until("2024-10-31T22:00", requests, "down")
+        self._pass_until("2024-10-31T21:30", requests, "down")
         site.start_broker()
         self._result.down_s[BROKER] = began_s, site.now_s()
         self._display.phase(CATCH_UP, "on the same port, its memory lost")
@@ -171,6 +173,7 @@ class Story:
         wall_s, virtual_s = time.monotonic(), site.now_s()
         healed = converge(self._bench, self._show)
         if healed:
+            self._until(lambda: self._phase() in ("GRACE", "NORMAL"), "the recovery is through")
             result.seconds_to_converge = round(time.monotonic() - wall_s, 2)
             result.virtual_minutes_to_converge = round((site.now_s() - virtual_s) / 60, 1)
             self._display.note(
@@ -188,12 +191,12 @@ class Story:
         self._display.phase(
             HOLIDAYS, "nobody is cut; who is in debt gets a plan, or is told when the supply would go"
         )
-        self._pass_until("2024-11-11T10:20", self._consumers.requests(RECHARGES_OTHERWISE), "up")
+        self._pass_until("2024-11-11T10:25", self._consumers.requests(RECHARGES_OTHERWISE), "up")
         self._say_dark()
         paying = self._homes.of(LAST_MORNING)
         self._display.phase(LAST_CUTS, f"{len(paying)} homes pay this morning; others were told and do not")
         self._pass_until("2024-11-11T10:50", self._homes.relief(paying), "up")
-        self._pass_until("2024-11-11T13:00", [], "up")
+        self._pass_until("2024-11-11T12:45", [], "up")
         self._say_dark()
         self._bench.counter.ask_again("up")
         self._pass_until("2024-11-12T00:15", [], "up")
@@ -202,10 +205,10 @@ class Story:
     def _end(self) -> None:
         bench, result, site = self._bench, self._result, self._site
         quiet = converge(bench, self._show)
-        settled, wanted = bench.watch.settled_days(), 17
         self._display.phase(JUDGE)
         result.check("quiet", quiet, "nothing open, late or stale at the end" if quiet else f"{self._picture}")
         drained = drain(bench)
+        settled, wanted = bench.watch.settled_days(), DAYS
         result.check("drained", drained, "every reading was handed over before the stop")
         result.check("midnights", settled >= wanted, f"{settled} of {wanted} days are settled for every meter")
         result.verdict, result.evidence = judge_run(bench, BIHAR, list(result.down_s.values()))
@@ -250,7 +253,7 @@ class Story:
 
     def _show(self, picture: Picture) -> None:
         self._picture = picture
-        done = min(1.0, self._site.since_start_s() / (17 * 86_400))
+        done = min(1.0, self._site.since_start_s() / (DAYS * 86_400))
         accepted = len(self._bench.counter.accepted)
         self._display.show(Figures(self._site.local_text(), done, accepted, picture))
 

@@ -22,7 +22,6 @@ _ONLINE: Final = "SELECT count(*) FROM gateway WHERE last_heard_s >= ?"
 _UNSETTLED: Final = "SELECT count(*) FROM snapshot WHERE settled_at_s IS NULL"
 _PHASE: Final = "SELECT phase FROM region ORDER BY region LIMIT 1"
 _AT_ZERO: Final = "SELECT count(*) FROM standing WHERE zero_since_s IS NOT NULL"
-_DARK: Final = "SELECT count(*) FROM register WHERE relay_open = 1"
 _LATE: Final = """
 SELECT coalesce(sum(f.rows), 0) FROM frame AS f LEFT JOIN receipt AS r USING (gateway, frame)
 WHERE f.kind <> 'hello' AND r.outcome IS NULL AND f.at_s < ?
@@ -31,8 +30,8 @@ WHERE f.kind <> 'hello' AND r.outcome IS NULL AND f.at_s < ?
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One look. Counts of meters (stale, at zero, dark: without supply), deliveries (open, applied), gateways, readings
-    (late), days; and the region's phase.
+    """One look. Counts of meters (stale, at zero, dark: without supply), deliveries (open, applied), gateways,
+    readings (late), days; and the region's phase.
     """
 
     stale_balances: int
@@ -75,7 +74,7 @@ class Watch:
             unsettled_days=self._store.execute(_UNSETTLED).fetchone()[0],
             phase=self._store.execute(_PHASE).fetchone()[0],
             at_zero=self._store.execute(_AT_ZERO).fetchone()[0],
-            dark=self._store.execute(_DARK).fetchone()[0],
+            dark=self._of_fleet("relays_open"),
         )
 
     def unreceipted_readings(self) -> int:
@@ -98,17 +97,21 @@ class Watch:
 
     def gateways_reporting(self) -> int:
         """Gateways whose session is up, by the fleet's own word."""
-        try:
-            content = json.loads((self._site.plan.folder / "fleet.json").read_text())
-        except (OSError, ValueError):
-            return 0
-        return int(content["reporting"])
+        return self._of_fleet("reporting")
 
     def close(self) -> None:
         """Let go of the files."""
         self._store.close()
         if self._log is not None:
             self._log.close()
+
+    def _of_fleet(self, what: str) -> int:
+        """A figure of the fleet's progress; 0 while there is none."""
+        try:
+            content = json.loads((self._site.plan.folder / "fleet.json").read_text())
+        except (OSError, ValueError):
+            return 0
+        return int(content[what])
 
     def _late_readings(self, before_s: int) -> int:
         if self._log is None:

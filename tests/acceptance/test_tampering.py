@@ -231,9 +231,9 @@ def test_a_deleted_snapshot_is_named_by_meter(copied: Site) -> None:
     assert VICTIM in found(copied)["I6"]
 
 
-def last_energy_transfer(site: Site) -> tuple[int, int, int]:
-    """Number, account and amount of the newest charge for energy."""
-    query = "SELECT transfer_id, debit_account, amount_micros FROM transfer WHERE kind = 'ENERGY'"
+def last_charge(site: Site) -> tuple[int, int, int]:
+    """Number, account and amount of the newest charge."""
+    query = "SELECT transfer_id, debit_account, amount_micros FROM transfer WHERE kind = 'CHARGE'"
     return site.rows(f"{query} ORDER BY transfer_id DESC LIMIT 1")[0]
 
 
@@ -241,21 +241,20 @@ def refunded(account_key: int, amount_micros: int) -> list[str]:
     """The balances made to fit a charge that is smaller by an amount."""
     return [
         f"UPDATE account SET debits_micros = debits_micros - {amount_micros} WHERE account_key = {account_key}",
-        f"UPDATE account SET credits_micros = credits_micros - {amount_micros} WHERE code = 'energy'",
+        f"UPDATE account SET credits_micros = credits_micros - {amount_micros} WHERE code = 'charges'",
     ]
 
 
 def test_a_day_charged_otherwise_is_named(copied: Site) -> None:
-    number, account_key, _ = last_energy_transfer(copied)
+    number, account_key, _ = last_charge(copied)
     charge = f"UPDATE transfer SET amount_micros = amount_micros - 1 WHERE transfer_id = {number}"
     change(copied.store, charge, *refunded(account_key, 1))
     assert found(copied)["I5"] == [f"transfer {number}"]
 
 
-def test_a_charge_cut_off_the_end_of_the_ledger_is_named_by_meter(copied: Site) -> None:
-    """The newest charge for energy deleted, with the balances made to fit."""
-    number, account_key, amount_micros = last_energy_transfer(copied)
-    assert copied.rows("SELECT max(transfer_id) FROM transfer") == [(number,)]
+def test_a_deleted_charge_is_named_by_meter(copied: Site) -> None:
+    """The newest charge deleted, with the balances made to fit."""
+    number, account_key, amount_micros = last_charge(copied)
     change(
         copied.store,
         f"DELETE FROM transfer WHERE transfer_id = {number}",

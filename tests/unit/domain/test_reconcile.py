@@ -238,7 +238,13 @@ def test_nothing_that_a_meter_says_moves_a_counter_back(theirs: MeterView, appli
 
 @pytest.mark.parametrize(
     ("held", "finding"),
-    [(0, [PolicyForgotten(0)]), (3, []), (4, [PolicyApplied(4)]), (5, [PolicyApplied(5)]), (6, [ExceptionKind.POLICY_AHEAD])],
+    [
+        (0, [PolicyForgotten(0)]),
+        (3, []),
+        (4, [PolicyApplied(4)]),
+        (5, [PolicyApplied(5)]),
+        (6, [ExceptionKind.POLICY_AHEAD]),
+    ],
 )
 def test_policy_that_the_meter_holds_is_applied_and_one_that_we_never_issued_is_listed(
     held: int, finding: list[Found]

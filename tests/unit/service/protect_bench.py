@@ -90,6 +90,8 @@ class ProtectBench(Bench):
     def live(self, seconds: float, period_s: int = 1_800) -> None:
         """Let time pass, with readings and snapshots as they fall due, and a look whenever a home is due for it."""
         end_s = self.clock.now_s() + seconds
+        self.run()
+        self.answer()
         while self.clock.now_s() < end_s:
             now_s = self.clock.now_s()
             report_s = now_s + period_s - (now_s - midnight_s(self.day, ZONE)) % period_s
@@ -220,6 +222,10 @@ class ProtectBench(Bench):
 
     def announced(self, meter: str) -> list[int]:
         return [content["cut_at_s"] for _, content in self.notices(meter, NoticeKind.CUT_ANNOUNCED)]
+
+    def relay_states(self, meter: str) -> list[str]:
+        """The states of a meter's relay orders in order, with the reason of an end."""
+        return [row.ended_reason or row.state for row in self.queue(meter) if row.kind == "RELAY"]
 
     def opened(self) -> list[str]:
         """The meters whose relays were ordered open on the wire."""
