@@ -36,9 +36,7 @@ class Config(BaseSettings):
     regions: tuple[str, ...] = Field((), description="The regions that this process owns; none: all.")
     client_id: str = Field("headend", description="Our MQTT client id; one a head-end process.")
     zone: str = Field("Asia/Kolkata", description="The utility's time zone: billing days begin there.")
-    preset: str = Field(
-        "flat", description="The rules by name: flat, bihar, uttar-pradesh, great-britain."
-    )
+    preset: str = Field("flat", description="The rules by name: flat, bihar, uttar-pradesh, great-britain.")
     rules: Path | None = Field(None, description="A file of rules of your own, in place of a preset.")
     max_day_wh: int = Field(
         2_400_000, gt=0, le=10**12, description="More energy than this in a day is looked at, not billed."

@@ -101,7 +101,7 @@ class HoursSection(_Section):
     only_if_in_credit_at_opening: bool = False
 
     def to_domain(self, festivals: Festivals | None) -> ProtectedHours:
-        """The calendar with its festivals filled in. `festivals` None: none are asked for, or nothing is decided."""
+        """The calendar with its festivals filled in. None: none are asked for, or nothing is decided."""
         assert festivals is None or self.festivals is not None, "festivals that were not asked for were looked up"
         nights = [Night("night", *minutes) for minutes in self.nights]
         if self.permitted is not None:

@@ -184,8 +184,8 @@ class Gate:
     def _permitted(self, region: str, from_s: int) -> tuple[int, int] | None:
         """The permitted stretch that a time lies in, or the next one after it, as far as every meter agrees.
 
-        A meter whose clock is slow by the tolerance, and which counts its windows as longer by it at both ends, sees
-        a window end by twice as much later. The end of the stretch is cut by once as much here, and once by the
+        A meter whose clock is slow by the tolerance, and which counts its windows as longer by it, sees a window
+        end by twice as much later. The end of the stretch is cut by once as much here, and once by the
         users of it.
         """
         # Looked for from the beginning of the hour on, so that many times of one hour need one search.

@@ -50,9 +50,7 @@ def change_terms(
     return TermsOutcome.CHANGED
 
 
-def move_out(
-    meter: MeterRow, last_day: int, actor: str, reason: str, uow: UnitOfWork, now_s: int
-) -> TermsOutcome:
+def move_out(meter: MeterRow, last_day: int, actor: str, reason: str, uow: UnitOfWork, now_s: int) -> TermsOutcome:
     """End a consumer's account with a billing day: the next one begins with an account of its own at zero.
 
     Recharges go to the new account at once. The last days are charged to the old one when they settle, and what

@@ -29,6 +29,7 @@ INTERVAL_S: Final = 3_600
 CLOCK_ERROR_S: Final = 240
 """Within what the head-end reckons with: 300 s."""
 SILENT_AFTER_S: Final = 86_400
+RESEND_S: Final = 1.0
 LEAST_RECHARGES_DURING_OUTAGE: Final = 300
 RECOVERY: Final = ("CREDITS", "RECONNECTIONS", "SNAPSHOTS", "SETTLEMENT", "DISPLAY", "GRACE", "NORMAL")
 
@@ -136,6 +137,7 @@ def main(
         clock_error_s=CLOCK_ERROR_S,
         silent_after_s=SILENT_AFTER_S,
         expires_after_s=None,
+        resend_s=RESEND_S,
     )
     title = f"{meters:,} meters, Diwali 2024, one outage (seed {seed})"
     content: dict[str, Any] = {"ok": False, "seed": seed, "meters": meters} | dict.fromkeys(UNKNOWN)
@@ -198,15 +200,15 @@ def _say(result: Result, content: dict[str, Any], title: str) -> None:
         ("  while the link was down", content["recharges_during_outage"]),
         ("credits lost", content["credits_lost"]),
         ("credits doubled", content["credits_doubled"]),
+        ("homes cut rightly before the outage", content["cuts_before_outage"]),
+        ("  that paid in it and got their supply back", content["reconnected_after_outage"]),
         ("homes without credit in the outage", content["homes_without_credit_in_outage"]),
-        ("homes in the holidays that any other noon would have cut", content["homes_spared"]),
+        ("homes in debt that the holidays and the grace spared", content["homes_spared"]),
         ("homes cut wrongly", content["wrong_cuts"]),
         ("homes ordered cut by mistake on Diwali", mistaken["homes"]),
         ("  orders sent", mistaken["sent"]),
-        ("homes cut rightly before the outage", content["cuts_before_outage"]),
-        ("  that paid in it and were reconnected", content["reconnected_after_outage"]),
-        ("homes cut rightly after outage, grace and holidays", content["cuts_after_grace"]),
         ("relays opened by the outage", content["relays_opened_by_outage"]),
+        ("homes cut rightly after outage, grace and holidays", content["cuts_after_grace"]),
         ("down, simulated hours", f"broker {hours[BROKER]}, head-end {hours[HEADEND]}"),
         ("seconds to converge", f"{content['seconds_to_converge']}"),
         ("  simulated minutes", f"{content['virtual_minutes_to_converge']}"),

@@ -75,7 +75,7 @@ class SitePlan:
     `speed`: virtual seconds in a wall second; `turns`: (ISO time, speed) where it changes. `preset`: the rules of
     the head-end. `clock_error_s`: most that a meter's clock is off. `silent_after_s`: virtual seconds after which
     a gateway counts as out; a meter, after twelve times as many. `expires_after_s`: how long an order to open
-    has effect; None: as the rules say.
+    has effect; None: as the rules say. `resend_s`: wall seconds until a gateway sends a frame again.
     """
 
     folder: Path
@@ -91,6 +91,7 @@ class SitePlan:
     clock_error_s: int = 0
     silent_after_s: int = 2 * 3_600
     expires_after_s: int | None = OPEN_EXPIRES_AFTER_S
+    resend_s: float = 3.0
 
     def category(self, number: int) -> tuple[str, int]:
         """Consumer category and sanctioned load of a meter; a flat price knows one category, without a name."""
@@ -238,7 +239,7 @@ class Site:
         options = {
             "--meters": plan.meters, "--meters-per-gateway": plan.meters_per_gateway, "--region": plan.region,
             "--interval": f"{plan.interval_s}s", "--seed": plan.seed, "--zone": plan.zone, "--log": self.log,
-            "--broker": f"mqtt://127.0.0.1:{self._port}", "--clock": clock, "--resend": 3,
+            "--broker": f"mqtt://127.0.0.1:{self._port}", "--clock": clock, "--resend": self.plan.resend_s,
             "--progress-json": self.plan.folder / "fleet.json", "--clock-error": f"{plan.clock_error_s}s",
             "--keys": self.store.with_name(self.store.name + ".keys"),
         }  # fmt: skip

@@ -232,7 +232,7 @@ def recharge_until_it_fails(store: SqliteStore, recorded: list[int]) -> None:
 
 
 def test_full_disk_loses_nothing_and_work_goes_on_after_it(tmp_path: Path) -> None:
-    with mounted(tmp_path / "disk", "size=1m") as disk:
+    with mounted(tmp_path / "disk", "size=3m") as disk:
         store = SqliteStore(disk / "s.db")
         register(store, "M1")
         ballast = disk / "ballast"
@@ -258,7 +258,7 @@ def test_full_disk_loses_nothing_and_work_goes_on_after_it(tmp_path: Path) -> No
 
 
 def test_full_disk_in_the_middle_of_a_large_transaction_leaves_nothing(tmp_path: Path) -> None:
-    with mounted(tmp_path / "disk", "size=1m") as disk:
+    with mounted(tmp_path / "disk", "size=3m") as disk:
         store = SqliteStore(disk / "s.db")
         with pytest.raises(StoreError, match=r"full|space"):
             register(store, *(f"M{number}" for number in range(20_000)))

@@ -88,7 +88,7 @@ class ProtectBench(Bench):
     # time --------------------------------------------------------------------------------------------------
 
     def live(self, seconds: float, period_s: int = 1_800) -> None:
-        """Let time pass, with readings and snapshots as they fall due, and a look whenever a home is due for it."""
+        """Let time pass, with readings and snapshots as they fall due, and a look when a home is due."""
         end_s = self.clock.now_s() + seconds
         self.run()
         self.answer()
@@ -140,7 +140,8 @@ class ProtectBench(Bench):
                     moved = {"version": command.version, "relay": command.relay}
                     results.append(RelayResult(meter=command.meter, **moved, **applied))
             if results and self.obeys:
-                self.up(Channel.RESULTS, Results.model_construct(v=1, sent_at_s=self.clock.now_s(), results=results))
+                now_s = self.clock.now_s()
+                self.up(Channel.RESULTS, Results.model_construct(v=1, sent_at_s=now_s, results=results))
             self.run()
 
     def _taken(self) -> Iterator[Any]:
@@ -233,7 +234,7 @@ class ProtectBench(Bench):
 
 
 def in_debt(bench: ProtectBench, meters: Sequence[str], rupees: int = 10, day: int = 0) -> None:
-    """These homes have used more than they have paid, for longer than the grace: ready to be cut on a day at 10:00."""
+    """These homes have used more than they have paid, for longer than the grace: due for a cut at 10:00."""
     for meter in meters:
         bench.draw(meter, rupees)
     bench.until(day, 9, 59)

@@ -38,7 +38,7 @@ def test_home_in_debt_is_told_the_time_then_cut_at_it_and_told_again(bench: Prot
     (wish,) = bench.wishes()
     assert (wish.state, wish.origin, wish.requested_by, wish.relay_version) == ("ISSUED", "DEBT", "headend", 1)
     assert bench.acts("CUT") == [("CUT", "meter/M1")]
-    cut, content = bench.notices("M1", NoticeKind.CUT)[0]
+    _cut, content = bench.notices("M1", NoticeKind.CUT)[0]
     assert content["cut_s"] == cut_at_s
     bench.live(2 * DAY_S)
     assert bench.opened() == ["M1"], "once"
