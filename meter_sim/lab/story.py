@@ -161,7 +161,8 @@ class Story:
         counts = answer["counts"]
         self._result.mistaken = {"homes": len(chosen), "sent": counts["ISSUED"], **answer}
         self._display.note(
-            f"one wrong command to cut {len(chosen):,} homes: {counts['ISSUED']} sent, {counts['REFUSED']:,} refused"
+            f"one wrong command to cut {len(chosen):,} homes:"
+            f" {counts['ISSUED']} sent, {counts['REFUSED']:,} refused"
         )
 
     def _heal(self) -> None:
