@@ -15,8 +15,10 @@ class SqliteAuditRows(SqliteStatements):
 
     def issued_cuts(self) -> list[IssuedCut]:
         return [
-            IssuedCut(key, meter, region, feeder, origin, json.loads(basis), issued_at_s, version)
-            for key, meter, region, feeder, origin, basis, issued_at_s, version in self._all("issued_cuts")
+            IssuedCut(key, meter, region, feeder, origin, json.loads(basis), issued_at_s, version, sent_at_s)
+            for key, meter, region, feeder, origin, basis, issued_at_s, version, sent_at_s in self._all(
+                "issued_cuts"
+            )
         ]
 
     def undecided_opens(self) -> list[tuple[str, int]]:

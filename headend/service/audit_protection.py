@@ -91,7 +91,11 @@ class ProtectionAudit:
                     yield f"{kind} {name}".strip(), f"{worst} orders to open within 24 hours, the cap is {limit}"
 
     def after_grace(self, uow: UnitOfWork) -> Iterator[Violation]:
-        """I19: nobody was cut before the grace after zero, nor before the grace after an outage."""
+        """I19: nobody was cut before the grace after zero, nor before the grace after an outage.
+
+        An order that was given in an outage and taken back before it left has cut nobody; one that left before the
+        silence was long enough for an outage was right.
+        """
         protection, recovery = self.rules.protection, self.rules.recovery
         outages = [
             row
@@ -110,10 +114,11 @@ class ProtectionAudit:
                 yield cut.meter, f"cut at {cut.issued_at_s}, its credit ended at {zero_s}"
             for outage in outages:
                 over_s = 2**62 if outage.ended_at_s is None else outage.ended_at_s + recovery.grace_s
-                if outage.began_at_s <= cut.issued_at_s < over_s:
+                known_s = outage.began_at_s + recovery.min_outage_s
+                if cut.sent_at_s is not None and known_s <= cut.sent_at_s < over_s:
                     yield (
                         cut.meter,
-                        f"cut at {cut.issued_at_s}, in or after outage {outage.outage_id} and its grace",
+                        f"cut at {cut.sent_at_s}, in or after outage {outage.outage_id} and its grace",
                     )
 
     def reconnected(self, uow: UnitOfWork, now_s: int) -> Iterator[Violation]:

@@ -58,7 +58,7 @@ TAMPERINGS = {
     "a relay that opened by itself": (
         "fleet.db",
         (
-            "INSERT INTO event SELECT NULL, at_s, meter_key, 'relay', 9, NULL, 'open', NULL, register_wh, 0"
+            "INSERT INTO event SELECT NULL, at_s, meter_key, 'relay', 9, NULL, 'open', NULL, NULL, register_wh, 0"
             " FROM event WHERE kind = 'credit' LIMIT 1"
         ),
         {"relays", "wrong-cuts", "supplied"},

@@ -1,4 +1,4 @@
-"""`headend meter exchange` as a clerk enters it: beside a running head-end, and with what can be typed wrongly."""
+"""`headend meter exchange` as a clerk enters it: beside a running head-end, and typed wrongly."""
 
 from pathlib import Path
 from typing import Any

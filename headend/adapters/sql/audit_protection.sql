@@ -2,8 +2,9 @@
 SELECT region, from_s, to_s, reason, ended_at_s FROM moratorium;
 
 -- issued_cuts --
-SELECT d.meter_key, m.meter, g.region, m.feeder, d.origin, d.basis, d.decided_at_s, d.relay_version
+SELECT d.meter_key, m.meter, g.region, m.feeder, d.origin, d.basis, d.decided_at_s, d.relay_version, o.sent_at_s
 FROM disconnection AS d JOIN meter AS m USING (meter_key) JOIN gateway AS g USING (gateway_key)
+LEFT JOIN delivery AS o ON o.meter_key = d.meter_key AND o.kind = 'RELAY' AND o.seq = d.relay_version
 WHERE d.state = 'ISSUED' ORDER BY d.disconnection_id;
 
 -- undecided_opens --

@@ -9,7 +9,7 @@ from headend.domain.windows import Moratorium
 
 @dataclass(frozen=True, slots=True)
 class IssuedCut:
-    """A decision to cut that was carried out, with the case that it was based on."""
+    """A decision to cut, with the case that it was based on. `sent_at_s` None: it never left."""
 
     meter_key: int
     meter: str
@@ -19,6 +19,7 @@ class IssuedCut:
     basis: Mapping[str, Any]
     issued_at_s: int
     relay_version: int
+    sent_at_s: int | None
 
     @property
     def exhausted_since_s(self) -> int | None:
