@@ -1,5 +1,6 @@
 """The store between processes: several write at once, and any of them may be killed at any moment."""
 
+import os
 import random
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from headend.service.audit import audit
 from headend.service.rows import Registration
 from headend.service.traffic import GatewayId
 
+TESTS = Path(__file__).parent.parent
 METERS = [f"M{number}" for number in range(1, 6)]
 G1 = GatewayId("R1", "G1")
 
@@ -79,7 +81,8 @@ store.close()
 
 
 def spawn(script: str, *arguments: object, out: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)], stdout=out)
+    found_in = {**os.environ, "PYTHONPATH": str(TESTS)}
+    return subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)], stdout=out, env=found_in)
 
 
 def new_store(path: Path) -> None:
