@@ -50,7 +50,7 @@ def evidence(
         if meter is not None:
             story = uow.story_of_meter(subject, from_s, to_s)
         elif outage_number is None:
-            raise unknown_meter(subject) if is_id(subject) else _unclear(subject)
+            raise unknown_meter(subject, uow.device_now(subject)) if is_id(subject) else _unclear(subject)
         else:
             if from_day or to_day:
                 raise HeadendError("--from and --to are for a meter's story; an outage's is told whole")

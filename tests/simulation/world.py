@@ -8,7 +8,7 @@ import hashlib
 import heapq
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,14 +21,19 @@ from headend.adapters.memory import ManualClock, MemoryLink, memory_store
 from headend.domain.ledger import RecordOutcome
 from headend.service.accounts import Recharge, record_recharge, register_meters
 from headend.service.audit import audit
+from headend.service.audit_protection import ProtectionAudit
 from headend.service.ports import Store, UnitOfWork
-from headend.service.rows import Registration
+from headend.service.rows import DEFAULT_LOAD_W, Registration
 from headend.service.server import Headend, Settings
 from headend.service.traffic import GatewayId
-from headend.wire.topics import parse_topic
+from headend.wire.codec import decode
+from headend.wire.keys import KeyRing
+from headend.wire.messages import Commands, RelayCommand
+from headend.wire.topics import Channel, parse_topic
 from meter_sim.core import FleetCore
 from meter_sim.fleet import FleetPlan
 from meter_sim.grid import midnight_s
+from meter_sim.keys import FleetKeys
 from meter_sim.load import opening_register_wh
 from meter_sim.log import FleetLog
 from meter_sim.traffic import Connected, Disconnected, Incoming, Message
@@ -74,7 +79,7 @@ class FragileStore:
         if kill == "after commit":
             raise Killed
 
-    def view(self):  # type: ignore[no-untyped-def]
+    def view(self) -> AbstractContextManager[UnitOfWork]:
         return self.disk.view()
 
     def changed(self) -> bool:
@@ -102,15 +107,41 @@ class Faults:
 
 
 class World:
-    """One run. `advance` lets time pass; the rest is what people and accidents do."""
+    """One run. `advance` lets time pass; the rest is what people and accidents do.
 
-    def __init__(self, directory: Path, seed: int, meters: int = 12, meters_per_gateway: int = 4) -> None:
+    `load_w`: the sanctioned load of the homes. `ring`: commands are signed with it, and the meters verify them.
+    `protected`: the audit holds all cuts against the rules of the settings too.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        seed: int,
+        meters: int = 12,
+        meters_per_gateway: int = 4,
+        *,
+        settings: Settings = SETTINGS,
+        start_day: date = START_DAY,
+        interval_s: int = 900,
+        load_w: int = DEFAULT_LOAD_W,
+        ring: KeyRing | None = None,
+        protected: bool = False,
+    ) -> None:
         self.random = random.Random(seed)
         self.faults = Faults()
-        self.plan = FleetPlan(meters, meters_per_gateway, "R1", START_S, seed=seed)
-        self.clock = ManualClock(START_S)
+        self.settings = settings
+        self.start_day = start_day
+        self.start_s = midnight_s(start_day, ZONE)
+        self.plan = FleetPlan(meters, meters_per_gateway, "R1", self.start_s, seed=seed, interval_s=interval_s)
+        self.clock = ManualClock(self.start_s)
         self.store = FragileStore(memory_store())
-        self._log_path = directory / "fleet.db"
+        self.log_path = directory / "fleet.db"
+        self._load_w = load_w
+        self._ring = ring
+        self._ring_path = directory / "keys.json"
+        self._protection = ProtectionAudit(settings.rules, ZONE) if protected else None
+        self.relays_sent: list[tuple[int, RelayCommand]] = []
+        """(when, order) of every order for a relay that the head-end put on the wire."""
         self._wire: list[tuple[float, int, str, bytes]] = []
         self._messages = 0
         self._digest = hashlib.sha256()
@@ -131,7 +162,8 @@ class World:
                 self.plan.meter_id(number),
                 GatewayId(self.plan.region, self.plan.gateway_id(number)),
                 int(opening),
-                START_DAY.toordinal(),
+                self.start_day.toordinal(),
+                load_w=self._load_w,
             )
             for number, opening in enumerate(openings, start=self.plan.first_number)
         ]
@@ -140,12 +172,16 @@ class World:
         self.meters = [registration.meter for registration in meters]
 
     def _open_fleet(self) -> None:
-        self.fleet_log = FleetLog.open(self._log_path, self.plan, "virtual")
-        self.fleet = FleetCore(self.plan, self.fleet_log)
+        self.fleet_log = FleetLog.open(self.log_path, self.plan, "virtual")
+        keys = None
+        if self._ring is not None:
+            self._ring_path.write_text(self._ring.model_dump_json())
+            keys = FleetKeys(self._ring_path)
+        self.fleet = FleetCore(self.plan, self.fleet_log, keys=keys)
 
     def _start_headend(self) -> None:
-        self.link = MemoryLink(self._from_headend)
-        self.headend: Headend | None = Headend(self.store, self.link, self.clock, SETTINGS)
+        self.link = MemoryLink(self._from_headend, self._ring)
+        self.headend: Headend | None = Headend(self.store, self.link, self.clock, self.settings)
         if self.link_is_up:
             self.link.connect()
 
@@ -194,6 +230,11 @@ class World:
                 heapq.heappush(self._wire, (due_s, self._messages, topic, payload))
 
     def _from_headend(self, topic: str, payload: bytes) -> None:
+        if b'"kind":"relay"' in payload:
+            message = decode(Channel.COMMANDS, payload)
+            assert isinstance(message, Commands)
+            orders = [command for command in message.commands if isinstance(command, RelayCommand)]
+            self.relays_sent += [(self.clock.now_s(), order) for order in orders]
         self._put(topic, payload)
 
     def _step_fleet(self, events: list[Incoming]) -> None:
@@ -230,7 +271,7 @@ class World:
             self._deliver()
             self._step_headend()
             now_s = self.clock.monotonic_s()
-            due_s = [float(self.fleet.next_due_s - START_S), self.fleet.next_timer_s]
+            due_s = [float(self.fleet.next_due_s - self.start_s), self.fleet.next_timer_s]
             due_s.append(self._wire[0][0] if self._wire else None)
             due_s.append(self.headend.next_due_s() if self.headend is not None else None)
             next_s = max(now_s + 0.01, min(due for due in due_s if due is not None))
@@ -260,7 +301,8 @@ class World:
     def violations(self, *, converged: bool) -> list[str]:
         """What the audit finds, with the meters' logs."""
         with self.store.view() as uow:
-            checks = audit(uow, SqliteFleetLog([self._log_path]), converged=converged)
+            log, now_s = SqliteFleetLog([self.log_path]), self.clock.now_s()
+            checks = audit(uow, log, self._protection, now_s, converged=converged)
         assert not any(check.skipped for check in checks)
         return [
             f"{check.check_id} {subject}: {detail}" for check in checks for subject, detail in check.violations
@@ -273,7 +315,11 @@ class World:
 
     def credited_at_meters(self) -> dict[str, int]:
         """Each meter's own credit counter in micros, by its log."""
-        return {meter: total for meter, _, total in SqliteFleetLog([self._log_path]).credits()}
+        return {meter: total for meter, _, total in SqliteFleetLog([self.log_path]).credits()}
+
+    def relays_at_meters(self) -> list[tuple[str, int, str, int]]:
+        """(meter, version, position, when) of each move of a relay, by the meters' log."""
+        return list(SqliteFleetLog([self.log_path]).relays())
 
     def owed_at_meters(self) -> dict[str, int]:
         """What the accepted recharges come to, by the driver's own book."""
