@@ -63,8 +63,9 @@ WHERE d.state IN ('QUARANTINED', 'RELEASED') AND d.state = ? AND d.disconnection
 ORDER BY d.disconnection_id LIMIT ?;
 
 -- waiting_meters --
+-- CROSS: meter by meter, by the index of those that wait, and not over all that wait for each meter.
 SELECT d.meter_key FROM json_each(?) AS wanted
-JOIN disconnection AS d ON d.meter_key = wanted.value AND d.state IN ('QUARANTINED', 'RELEASED');
+CROSS JOIN disconnection AS d ON d.meter_key = wanted.value AND d.state IN ('QUARANTINED', 'RELEASED');
 
 -- waiting_wish --
 SELECT d.disconnection_id, m.meter, d.requested_at_s, d.requested_by, d.origin, d.reason, d.state, d.refused_for,
