@@ -1,5 +1,6 @@
 """What the store holds of tariffs, terms and charges. See `service.ports.billing`."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from headend.adapters.sqlite_statements import SQL, SqliteStatements
@@ -51,12 +52,12 @@ class SqliteBillingRows(SqliteStatements):
         self._many("add_band_register", rows)
 
     def add_charges(self, charges: Sequence[NewCharge]) -> None:
-        self._many("add_charge", ((*charge[:8], *charge.lines, *charge[9:]) for charge in charges))
+        self._insert("add_charge", ((*charge[:8], *charge.lines, *charge[9:]) for charge in charges))
 
     def settle(self, days: Sequence[tuple[int, int]], meters: Sequence[SettledDay], now_s: int) -> None:
         self._many("settle_snapshot", ((meter_key, day, now_s) for meter_key, day in days))
         self._many("settle_meter", meters)
-        self._many("look_again", ((meter.meter_key,) for meter in meters))
+        self._run("look_again_at", json.dumps([meter_key for meter_key, *_ in meters]))
 
     def look_again(self, debit_account: int, credit_account: int) -> None:
         self._run("look_again_by_account", debit_account, credit_account)

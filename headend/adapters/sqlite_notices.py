@@ -1,12 +1,13 @@
 """What the store holds of standings and notices. See `service.ports.notices`."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from headend.adapters.sqlite_statements import SqliteStatements
 from headend.domain.notice import NoticeKind
 from headend.domain.standing import Debt
+from headend.domain.tariff_bound import ChargeBound
 from headend.service.ports.notices import DeliveryState, LookedAt, NewNotice, Notice, NoticeRow, StandingRow
 from headend.service.rows import OutageRow
 
@@ -15,6 +16,19 @@ class SqliteNoticeRows(SqliteStatements):
     """`NoticeRows` by the named statements of `sql/notices.sql`."""
 
     # standings ---------------------------------------------------------------------------------------------
+
+    def pass_over(
+        self,
+        after_meter_key: int,
+        to_meter_key: int,
+        today: int,
+        marks_micros: Sequence[int],
+        share_bp: int,
+        bounds: Mapping[str | None, ChargeBound],
+    ) -> int:
+        marks = json.dumps(list(marks_micros))
+        rows = json.dumps([(category or "", *bound) for category, bound in bounds.items()])
+        return self._run("pass_over", after_meter_key, to_meter_key, today, marks, share_bp, rows)
 
     def standings_to_look_at(self, after_meter_key: int, to_meter_key: int) -> list[StandingRow]:
         return list(map(StandingRow._make, self._all("standings_to_look_at", after_meter_key, to_meter_key)))

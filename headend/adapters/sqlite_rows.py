@@ -2,7 +2,6 @@
 
 import json
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Final
@@ -177,13 +176,11 @@ class SqliteUnitOfWork(
 
     def post(self, new: Sequence[NewTransfer]) -> list[Transfer]:
         rows = list(self._chained(new))
-        self._add_transfers(rows, new)
+        self._add_transfers(rows, len(new))
         return [_transfer(row) for row in rows]
 
     def post_many(self, new: Sequence[NewTransfer]) -> Sequence[int]:
-        first = self.last_transfer_id() + 1
-        self._add_transfers(self._chained(new), new)
-        return range(first, first + len(new))
+        return self._add_transfers(self._chained(new), len(new))
 
     def _chained(self, new: Sequence[NewTransfer]) -> Iterator[tuple[Any, ...]]:
         last = self._one("chain_head")
@@ -195,16 +192,12 @@ class SqliteUnitOfWork(
             head = chain_hash(head, transfer_id, reference, kind, *rest)
             yield (transfer_id, reference, kind, *rest, head)
 
-    def _add_transfers(self, rows: Iterable[tuple[Any, ...]], new: Sequence[NewTransfer]) -> None:
-        self._many("add_transfer", rows)
-        # Summed up first: in a settlement thousands of transfers credit one account.
-        debits: Counter[int] = Counter()
-        credits: Counter[int] = Counter()
-        for entry in new:
-            debits[entry.debit_account] += entry.amount_micros
-            credits[entry.credit_account] += entry.amount_micros
-        self._many("debit_account", ((amount, account) for account, amount in debits.items()))
-        self._many("credit_account", ((amount, account) for account, amount in credits.items()))
+    def _add_transfers(self, rows: Iterable[tuple[Any, ...]], count: int) -> Sequence[int]:
+        first = self.last_transfer_id() + 1
+        self._insert("add_transfer", rows)
+        self._run("debit_accounts", first, first + count - 1)
+        self._run("credit_accounts", first, first + count - 1)
+        return range(first, first + count)
 
     def issue_credit(self, account: MeterAccount, transfer: Transfer) -> int:
         seq = account.credit_seq + 1

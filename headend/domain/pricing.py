@@ -17,9 +17,6 @@ from headend.domain.tariff_rounding import divide
 _PARTS_PER_MICRO: Final = 1_000 * BP_WHOLE
 """Wh times micros per kWh times basis points, in a micro."""
 
-MAX_ENERGY_WH: Final = 2**53 - 1
-"""Stands for "any amount of energy" where energy costs nothing."""
-
 
 class DayCharge(NamedTuple):
     """One meter's bill of one billing day, in micros. Only `rounding_micros` may be below 0."""

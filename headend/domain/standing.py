@@ -39,6 +39,15 @@ class AlertRules:
             levels.add(self.debt_at_micros - 1)
         return sorted(levels, reverse=True)
 
+    def marks_micros(self) -> list[int]:
+        """Which balance is next to look at, by how many levels a home is at or below, from none on.
+
+        Levels that are shares of a recharge are left out; then only the mark for none is known for all homes.
+        """
+        levels = self.levels_micros(0)
+        marks = [max(level, self.debt_at_micros, self.exhausted_at_micros) for level in levels]
+        return marks[:1] if self.low_share_bp else marks
+
 
 class Debt(NamedTuple):
     """Since when a home has no credit left.

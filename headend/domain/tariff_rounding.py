@@ -13,15 +13,19 @@ class RoundingRule(StrEnum):
     UP = "UP"
 
 
+# An enum's members are slow to look up, and every bill is rounded.
+_HALF_UP, _DOWN, _UP = RoundingRule.HALF_UP, RoundingRule.DOWN, RoundingRule.UP
+
+
 def divide(dividend: int, divisor: int, rule: RoundingRule = RoundingRule.HALF_EVEN) -> int:
     """`dividend / divisor` as a whole number by the rule; `dividend` >= 0, `divisor` > 0."""
     quotient, rest = divmod(dividend, divisor)
-    if rest == 0 or rule is RoundingRule.DOWN:
+    if rest == 0 or rule is _DOWN:
         return quotient
-    if rule is RoundingRule.UP or 2 * rest > divisor:
+    if rule is _UP or 2 * rest > divisor:
         return quotient + 1
     is_tie = 2 * rest == divisor
-    if is_tie and (rule is RoundingRule.HALF_UP or quotient % 2 == 1):
+    if is_tie and (rule is _HALF_UP or quotient % 2 == 1):
         return quotient + 1
     return quotient
 

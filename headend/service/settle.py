@@ -160,7 +160,7 @@ def _settle_meter(days: Sequence[OpenDay], batch: _Batch) -> None:
         if not 0 <= energy_wh <= batch.max_day_wh:
             _list_for_a_person(day, settled_wh, batch)
             break
-        terms = terms_on(day.day, changed, own)
+        terms = terms_on(day.day, changed, own) if changed else own
         moved_in = changed and terms.account_key != terms_on(day.day - 1, changed, own).account_key
         if moved_in or place_in_month(day.day)[0] == 1:
             month_wh = 0  # a consumer who moves in begins the month's slabs anew

@@ -1,8 +1,9 @@
 """The sweep over standings: whose balance has come down to an alert level, and since when it is at zero.
 
-Only meters whose register has reached their trip are priced; for all others nothing can have been crossed. What
+Only meters whose register has reached their trip are looked at; for all others nothing can have been crossed. What
 changes a balance otherwise sets the trip to 0: a recharge or a settlement for its meter, a new day, new prices or
-other rules for all (`look_at_all_again`).
+other rules for all (`look_at_all_again`). Of those to look at, most are far above all levels even at the highest
+price: the store finds them by itself (`pass_over`). Only the others are priced, one by one.
 """
 
 from collections.abc import Callable
@@ -15,10 +16,9 @@ from headend.domain.calendar import day_of
 from headend.domain.notice import NoticeKind
 from headend.domain.pricing import Pricer
 from headend.domain.standing import AlertRules, Crossing, Debt, Standing, look_at, room_micros
-from headend.domain.tariff import CategoryTerms, Tariff
+from headend.domain.tariff import Tariff
 from headend.domain.tariff_book import NoPrice, PriceBook
-from headend.domain.tariff_bound import energy_within_wh, price_bound_micros_per_kwh
-from headend.domain.tariff_rounding import Rounding
+from headend.domain.tariff_bound import charge_bounds, dearest
 from headend.service.ports import UnitOfWork
 from headend.service.ports.billing import Terms
 from headend.service.ports.notices import LookedAt, NewNotice, StandingRow
@@ -29,9 +29,6 @@ SWEEP_SPAN: Final = 10_000
 
 NEVER_WH: Final = 2**62
 """A register that no meter reaches."""
-
-ANY_CATEGORY: Final = ""
-"""Stands for all categories; none has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +52,14 @@ def look_at_standings(
     """Look at the next `span` meters after a key: keep their standings, and add a notice for each new crossing."""
     to_meter_key = after_meter_key + span
     look = _Look(rules, tariffs, zone, uow, now_s)
+    passed = look.pass_over(after_meter_key, to_meter_key)
     for row in uow.standings_to_look_at(after_meter_key, to_meter_key):
         look.at(row)
     uow.put_standings(look.looked_at)
     uow.put_debts(look.debts)
     uow.add_notices(look.notices)
     more = to_meter_key < uow.last_meter_key()
-    return Swept(len(look.looked_at), len(look.notices), to_meter_key if more else None)
+    return Swept(passed + len(look.looked_at), len(look.notices), to_meter_key if more else None)
 
 
 class _Look:
@@ -71,7 +69,6 @@ class _Look:
         self, rules: AlertRules, tariffs: list[Tariff], zone: ZoneInfo, uow: UnitOfWork, now_s: int
     ) -> None:
         self._rules = rules
-        self._tariffs = tariffs
         self._prices = PriceBook(tariffs)
         self._zone = zone
         self._uow = uow
@@ -80,10 +77,16 @@ class _Look:
         self._pricers: dict[tuple[int, str | None, int], Pricer] = {}
         self._days: dict[int, int] = {}
         self._levels: dict[int, list[int]] = {}
-        self._dearest: dict[str | None, tuple[CategoryTerms, Rounding]] = {}
+        self._bounds = charge_bounds(tariffs)
+        self._dearest = dearest(self._bounds.values())
         self.looked_at: list[LookedAt] = []
         self.debts: list[tuple[int, Debt]] = []
         self.notices: list[NewNotice] = []
+
+    def pass_over(self, after_meter_key: int, to_meter_key: int) -> int:
+        """Of the meters in a range those that need not be priced; how many."""
+        marks = self._rules.marks_micros(), max(self._rules.low_share_bp, default=0)
+        return self._uow.pass_over(after_meter_key, to_meter_key, self._today, *marks, self._bounds)
 
     def at(self, row: StandingRow) -> None:
         """One meter. One whose day cannot be priced is left as it is: settlement lists it for a person."""
@@ -156,21 +159,8 @@ class _Look:
         if room_micros is None:
             return NEVER_WH
         # Terms of its own may change the category: then the dearest of all counts.
-        dearest, rounding = self._dearest_of(ANY_CATEGORY if row.has_terms else row.category)
-        return row.register_wh + energy_within_wh(dearest, rounding, room_micros)
-
-    def _dearest_of(self, category: str | None) -> tuple[CategoryTerms, Rounding]:
-        """The terms with the highest price that a category ever had or will have, and the coarsest rounding."""
-        if category not in self._dearest:
-            terms = [
-                terms
-                for tariff in self._tariffs
-                for terms in (tariff.categories if category == ANY_CATEGORY else (tariff.category(category),))
-                if terms is not None
-            ]
-            rounding = max((tariff.rounding for tariff in self._tariffs), key=lambda each: each.unit_micros)
-            self._dearest[category] = max(terms, key=price_bound_micros_per_kwh), rounding
-        return self._dearest[category]
+        bound = self._dearest if row.has_terms else self._bounds[row.category]
+        return row.register_wh + bound.energy_within_wh(room_micros)
 
     def _notice(self, row: StandingRow, shown: Balance, crossing: Crossing) -> NewNotice:
         balance_micros = shown.shown_micros

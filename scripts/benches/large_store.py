@@ -1,18 +1,20 @@
 """A store on disk with as many meters as wanted, generated: nothing of it is kept."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 from headend.adapters.sqlite import SqliteStore
 from headend.domain.calendar import midnight_s
+from headend.domain.ledger import RECHARGES_ACCOUNT, TransferKind, consumer_account
 from headend.domain.rules import Rules
 from headend.service.accounts import register_meters
-from headend.service.rows import Registration
+from headend.service.rows import NewTransfer, Registration
 from headend.service.tariffs import ensure_tariff
 from headend.service.traffic import GatewayId
 
@@ -67,5 +69,31 @@ def draw_day(store: SqliteStore, registers_wh: list[int], day: int) -> None:
         with store.transaction() as uow:
             # Meter keys are given from 1 on, in the order of registration.
             uow.add_snapshots([(number + 1, day, registers_wh[number]) for number in part])
-            taken = uow.advance_registers([(number + 1, day, at_s, registers_wh[number], 0) for number in part])
+    read_all(store, registers_wh, day, at_s)
+
+
+def read_all(store: SqliteStore, registers_wh: list[int], seq: int, at_s: int) -> None:
+    """A reading of every meter."""
+    for first in range(0, len(registers_wh), CHUNK):
+        part = range(first, min(first + CHUNK, len(registers_wh)))
+        with store.transaction() as uow:
+            taken = uow.advance_registers([(number + 1, seq, at_s, registers_wh[number], 0) for number in part])
             assert taken, "every reading is newer and higher"
+
+
+def give_credit(store: SqliteStore, micros: Iterable[int]) -> None:
+    """A recharge for each meter in order, as the ledger has it; nothing is sent to the meters."""
+    at_s = midnight_s(FIRST_DAY, ZONE)
+    with store.view() as uow:
+        channel = uow.account_key(RECHARGES_ACCOUNT)
+        first = uow.account_key(consumer_account("M0000000"))
+    amounts = iter(enumerate(micros))
+    while part := list(islice(amounts, CHUNK)):
+        with store.transaction() as uow:
+            # Consumers' accounts have keys without gaps, in the order of registration.
+            uow.post_many(
+                [
+                    NewTransfer(f"PAY-{n}", TransferKind.RECHARGE, channel, first + n, amount, at_s, at_s)
+                    for n, amount in part
+                ]
+            )

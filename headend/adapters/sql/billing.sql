@@ -58,6 +58,9 @@ UPDATE meter SET settled_day = ?2, settled_register_wh = ?3, month_wh = ?4 WHERE
 -- The balance changed otherwise than by the register.
 UPDATE standing SET trip_wh = 0 WHERE meter_key = ?;
 
+-- look_again_at --
+UPDATE standing SET trip_wh = 0 WHERE meter_key IN (SELECT value FROM json_each(?));
+
 -- look_again_by_account --
 UPDATE standing SET trip_wh = 0 WHERE meter_key IN (SELECT meter_key FROM meter_account WHERE account_key IN (?, ?));
 

@@ -14,11 +14,22 @@ INSERT INTO transfer (transfer_id, reference, kind, debit_account, credit_accoun
                       posted_at_s, corrects, chain_hash)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- debit_account --
-UPDATE account SET debits_micros = debits_micros + ? WHERE account_key = ?;
+-- debit_accounts --
+-- By the sums of a range of transfers (first, last): a settlement has thousands that credit one account.
+UPDATE account SET debits_micros = debits_micros + new.amount_micros
+FROM (
+    SELECT debit_account, sum(amount_micros) AS amount_micros FROM transfer NOT INDEXED
+    WHERE transfer_id BETWEEN ? AND ? GROUP BY debit_account
+) AS new
+WHERE account_key = new.debit_account;
 
--- credit_account --
-UPDATE account SET credits_micros = credits_micros + ? WHERE account_key = ?;
+-- credit_accounts --
+UPDATE account SET credits_micros = credits_micros + new.amount_micros
+FROM (
+    SELECT credit_account, sum(amount_micros) AS amount_micros FROM transfer NOT INDEXED
+    WHERE transfer_id BETWEEN ? AND ? GROUP BY credit_account
+) AS new
+WHERE account_key = new.credit_account;
 
 -- meter_account --
 SELECT meter_key, account_key, credit_seq, credit_total_micros FROM meter WHERE meter = ?;

@@ -1,3 +1,27 @@
+-- pass_over --
+-- (after key, to key, today, marks, share of the last recharge in basis points, bounds): see `NoticeRows.pass_over`.
+-- `room_micros` is what surely is left above the next mark; an overflow makes it a huge debt, so the home is priced.
+-- What was credited since the last look may have taken the home back above levels that it was at.
+WITH bound (category, per_wh, per_day, per_kw_day, once) AS MATERIALIZED (
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?6)
+), home AS (
+    SELECT s.meter_key, r.register_wh, b.per_wh,
+           a.credits_micros - a.debits_micros - max(?4 ->> s.levels, s.last_recharge_micros * ?5 / 10000)
+           - max(0, r.register_wh - m.settled_register_wh) * b.per_wh
+           - max(0, ?3 - 1 - m.settled_day) * (b.per_day + (m.load_w + 999) / 1000 * b.per_kw_day)
+           - b.once AS room_micros
+    FROM standing AS s
+    JOIN register AS r USING (meter_key)
+    JOIN meter AS m USING (meter_key)
+    JOIN account AS a USING (account_key)
+    JOIN bound AS b ON b.category = coalesce(m.category, '')
+    WHERE s.meter_key > ?1 AND s.meter_key <= ?2 AND r.register_wh >= s.trip_wh AND r.read_at_s IS NOT NULL
+      AND s.zero_since_s IS NULL AND s.cut_announced_s IS NULL AND m.has_terms = 0
+      AND (s.levels = 0 OR s.credits_micros = a.credits_micros)
+)
+UPDATE standing SET trip_wh = home.register_wh + home.room_micros / home.per_wh
+FROM home WHERE home.meter_key = standing.meter_key AND home.room_micros > home.per_wh;
+
 -- standings_to_look_at --
 -- Of a range of meters those that report and whose register has reached the trip: (after key, to key).
 SELECT s.meter_key, r.register_wh, r.read_at_s, m.settled_day, m.settled_register_wh, m.month_wh, m.category,

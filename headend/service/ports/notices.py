@@ -1,12 +1,13 @@
 """What the store holds of standings and notices, and the sinks that notices go to."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from headend.domain.notice import Content, NoticeKind
 from headend.domain.standing import Debt
+from headend.domain.tariff_bound import ChargeBound
 from headend.service.rows import OutageRow
 
 
@@ -115,6 +116,22 @@ class NoticeRows(Protocol):
     """What the store holds of standings and notices."""
 
     # standings
+    def pass_over(
+        self,
+        after_meter_key: int,
+        to_meter_key: int,
+        today: int,
+        marks_micros: Sequence[int],
+        share_bp: int,
+        bounds: Mapping[str | None, ChargeBound],
+    ) -> int:
+        """Set the trips of homes in a range whose balance surely has reached no mark; how many.
+
+        They have no debt and no terms of their own, and would be above the mark for their number of levels
+        (`AlertRules.marks_micros`) and above this share of their last recharge (basis points), even if all that is
+        not settled cost the most that it can by their category's bound.
+        """
+
     def standings_to_look_at(self, after_meter_key: int, to_meter_key: int) -> list[StandingRow]:
         """Of meters with keys in a range (its end included) those that may have crossed a level."""
 

@@ -1,11 +1,13 @@
 """The sweep: prices only meters that may have crossed a level, tells each crossing once, keeps since when."""
 
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from unit.service.fleet_of_rows import DAY, NOON_S, RUPEE, ZONE, read, recharge, store_with
 
 from headend.adapters.sqlite import SqliteStore
+from headend.adapters.sqlite_notices import SqliteNoticeRows
 from headend.domain.calendar import midnight_s
 from headend.domain.standing import AlertRules
 from headend.domain.tariff import CategoryTerms, Slab, Tariff
@@ -169,3 +171,47 @@ def test_sweep_goes_on_where_it_stopped(store: SqliteStore) -> None:
         assert first.resume_after == 1
         assert sweep(uow, after_meter_key=first.resume_after, span=1) == Swept(1, 1, None)
         assert told(uow) == [("M1", "ZERO_BALANCE"), ("M2", "ZERO_BALANCE")]
+
+
+NO_SHARES = AlertRules(low_micros=(50 * RUPEE, 20 * RUPEE), exhausted_at_micros=-10 * RUPEE)
+EARLY_DEBT = AlertRules(debt_at_micros=20 * RUPEE)
+EMERGENCY = AlertRules(low_micros=(50 * RUPEE,), emergency_credit=True, exhausted_at_micros=-30 * RUPEE)
+
+
+def course(rules: AlertRules, seed: int) -> list[object]:
+    """What is found of 60 homes that draw, recharge and are swept at random over ten days."""
+    random, meters = Random(seed), [f"M{number}" for number in range(60)]
+    registers_wh, now_s, found = dict.fromkeys(meters, 0), NOON_S, list[object]()
+    store = store_with(*meters)
+    store._connection.execute(
+        "UPDATE meter SET category = CASE meter_key % 3 WHEN 1 THEN 'dear' WHEN 2 THEN 'home' END"
+    )
+    with store.transaction() as uow:
+        for meter in meters:
+            recharge(uow, meter, f"{meter}-0", 300)
+    for seq in range(1, 81):
+        now_s += 10_800
+        with store.transaction() as uow:
+            for meter in random.sample(meters, 20):
+                registers_wh[meter] += random.choice([0, 100, 1_000, random.randrange(12_000)])
+                read(uow, meter, seq, now_s - random.randrange(3_600), registers_wh[meter])
+            for meter in random.sample(meters, 4):
+                recharge(uow, meter, f"{meter}-{seq}", random.choice([10, 50, 100, 300]), now_s)
+            if seq % 8 == 0:
+                uow.look_at_all_again()
+            look_at_standings(rules, [TARIFF], ZONE, uow, now_s)
+            query = "SELECT meter_key, levels, zero_since_s, exhausted_since_s, cut_announced_s FROM standing"
+            found += store._connection.execute(f"{query} ORDER BY 1").fetchall()
+            found.append([row.notice for row in uow.notices(None, None, 0, 10_000)])
+    store.close()
+    return found
+
+
+@pytest.mark.parametrize("rules", [RULES, NO_SHARES, EARLY_DEBT, EMERGENCY])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_homes_that_are_passed_over_are_found_as_if_they_were_priced(
+    rules: AlertRules, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = course(rules, seed)
+    monkeypatch.setattr(SqliteNoticeRows, "pass_over", lambda *_: 0)
+    assert found == course(rules, seed)
