@@ -34,6 +34,7 @@ from headend.domain.units import format_rupees
 from headend.errors import ExitStatus, HeadendError
 from headend.service.accounts import (
     RegisterOutcome,
+    changed_terms,
     register_meters,
     shown_balance,
 )
@@ -229,9 +230,10 @@ def balances(rows: Sequence[MeterRow], config: Config) -> list[Balance]:
     """Meters' balances by the tariff in force; by that of the rules where none was ever imported."""
     with bootstrap.store(config) as opened, opened.view() as uow:
         tariffs = [row.tariff for row in uow.tariffs()] or [bootstrap.rules(config, festivals=False).tariff]
+        changed = [changed_terms(row, uow) for row in rows]
     prices, zone, today = PriceBook(tariffs), ZoneInfo(config.zone), _today(config)
     try:
-        return [shown_balance(row, prices, today, zone) for row in rows]
+        return [shown_balance(row, prices, today, zone, terms) for row, terms in zip(rows, changed, strict=True)]
     except NoPrice as error:
         raise HeadendError(f"no balance can be shown: {error}; see `headend tariff list`") from error
 

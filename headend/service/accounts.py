@@ -8,10 +8,13 @@ from zoneinfo import ZoneInfo
 from headend.domain.account import Balance, derive_balance
 from headend.domain.calendar import day_of
 from headend.domain.ledger import RECHARGES_ACCOUNT, RecordOutcome, Transfer, TransferKind
+from headend.domain.pricing import Pricer
 from headend.domain.tariff_book import PriceBook
 from headend.domain.units import MAX_TOTAL_MICROS
 from headend.service.ports import UnitOfWork
+from headend.service.ports.billing import Terms
 from headend.service.rows import MeterRow, NewTransfer, Registration
+from headend.service.settle import terms_on
 
 
 class RegisterOutcome(StrEnum):
@@ -98,8 +101,17 @@ def record_recharge(recharge: Recharge, uow: UnitOfWork, now_s: int) -> Recorded
     return Recorded(recharge, RecordOutcome.RECORDED, transfer)
 
 
-def shown_balance(row: MeterRow, prices: PriceBook, today: int, zone: ZoneInfo) -> Balance:
+def changed_terms(row: MeterRow, uow: UnitOfWork) -> list[Terms]:
+    """A meter's terms, where they ever changed: what its registration says is then only what it began with."""
+    return uow.terms(uow.meter_keys([row.meter])[0][1]) if row.has_terms else []
+
+
+def shown_balance(
+    row: MeterRow, prices: PriceBook, today: int, zone: ZoneInfo, changed: Sequence[Terms]
+) -> Balance:
     """A meter's balance as its consumer is shown it: posted, less what is used and not settled.
+
+    `changed`: the meter's terms, where they ever changed (`changed_terms`).
 
     While days of a consumer who moved out are not settled, nobody knows what of the energy since is whose: then
     only what is posted on the present consumer's account is shown, as provisional.
@@ -109,8 +121,14 @@ def shown_balance(row: MeterRow, prices: PriceBook, today: int, zone: ZoneInfo) 
     """
     reading_day = None if row.read_at_s is None else day_of(row.read_at_s - 1, zone)
     shared = row.settled_day + 1 < row.account_from_day
+    own = Terms(0, row.account_key, row.category, row.load_w)
+
+    def pricer(day: int) -> Pricer:
+        terms = terms_on(day, changed, own)
+        return prices.pricer(day, terms.category, terms.load_w)
+
     balance = derive_balance(
-        lambda day: prices.pricer(day, row.category, row.load_w),
+        pricer,
         credits_micros=row.credits_micros,
         debits_micros=row.debits_micros,
         register_wh=row.settled_register_wh if shared else row.register_wh,

@@ -15,7 +15,7 @@ from headend.domain.case import Origin
 from headend.domain.rules import Rules
 from headend.domain.tariff_book import NoPrice, PriceBook
 from headend.domain.windows import Moratorium, window_at
-from headend.service.accounts import shown_balance
+from headend.service.accounts import changed_terms, shown_balance
 from headend.service.journal import OutageKind
 from headend.service.ports import FleetLog, UnitOfWork
 
@@ -127,8 +127,9 @@ class ProtectionAudit:
         prices = PriceBook([row.tariff for row in uow.tariffs()] or [self.rules.tariff])
         keys = [meter_key for meter_key, _, _ in uow.lasting_cuts(0, -1)]
         for row in uow.cases(keys):
+            changed = changed_terms(row.meter, uow)
             try:
-                balance = shown_balance(row.meter, prices, day_of(now_s, self.zone), self.zone)
+                balance = shown_balance(row.meter, prices, day_of(now_s, self.zone), self.zone, changed)
             except NoPrice:
                 continue
             if row.relay_ordered_open and balance.shown_micros >= limit_micros:

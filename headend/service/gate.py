@@ -22,9 +22,11 @@ from headend.domain.rules import Rules
 from headend.domain.spread import CutTime, cut_time
 from headend.domain.tariff_book import NoPrice, PriceBook
 from headend.domain.windows import next_permitted, window_at
-from headend.service.accounts import shown_balance
+from headend.service.accounts import changed_terms, shown_balance
 from headend.service.ports import UnitOfWork
+from headend.service.ports.billing import Terms
 from headend.service.ports.protection import CaseRow, NewDisconnection
+from headend.service.settle import terms_on
 
 CAP_REASON: Final = "CAP_{}"
 """Why a wish is in quarantine: the cap that is reached, as CAP_FLEET."""
@@ -128,8 +130,10 @@ class Gate:
     def case(self, row: CaseRow, origin: Origin) -> Case:
         """The facts of a meter as the decision takes them."""
         meter = row.meter
+        changed = changed_terms(meter, self._uow)
+        terms = terms_on(self._today, changed, Terms(0, meter.account_key, meter.category, meter.load_w))
         try:
-            balance_micros = shown_balance(meter, self._prices, self._today, self._zone).shown_micros
+            balance_micros = shown_balance(meter, self._prices, self._today, self._zone, changed).shown_micros
         except NoPrice:
             balance_micros = meter.credits_micros - meter.debits_micros
         return Case(
@@ -142,7 +146,7 @@ class Gate:
             zero_since_s=row.zero_since_s,
             exhausted_since_s=row.exhausted_since_s,
             no_cut_before_s=row.no_cut_before_s,
-            load_w=meter.load_w,
+            load_w=terms.load_w,
             unsettled_recharges=row.unsettled_recharges,
             plan_kept=bool(row.plan_kept),
             open_exceptions=tuple((row.open_exceptions or "").split(",")) if row.open_exceptions else (),

@@ -10,7 +10,7 @@ from headend.domain.evidence import Act, ActKind
 from headend.domain.reconnection import reconnect
 from headend.domain.rules import Rules
 from headend.domain.tariff_book import NoPrice, PriceBook
-from headend.service.accounts import shown_balance
+from headend.service.accounts import changed_terms, shown_balance
 from headend.service.ports import UnitOfWork
 
 RECONNECT_LIMIT: Final = 500
@@ -53,7 +53,8 @@ def _reconnect(
             uow.note_reconnected([meter_key], now_s)
             continue
         try:
-            balance_micros = shown_balance(row.meter, prices, today, zone).shown_micros
+            changed = changed_terms(row.meter, uow)
+            balance_micros = shown_balance(row.meter, prices, today, zone, changed).shown_micros
         except NoPrice:
             # What is used and cannot be priced is no reason to keep a home without supply.
             balance_micros = row.meter.credits_micros - row.meter.debits_micros

@@ -144,7 +144,7 @@ def test_nothing_behind_a_missing_reading_is_billed_until_it_comes(preset: str, 
     row = bench.meter(missing.meter)
     assert row.settled_day == DAY + missing.day - 1
     today = DAY + course.days
-    shown = shown_balance(row, prices_of(bench).prices, today, ZONE)
+    shown = shown_balance(row, prices_of(bench).prices, today, ZONE, [])
     # Before the first consumer's last day is settled, the second one's account is provisional from its beginning.
     moved_in = row.account_from_day if row.account_from_day > DAY + missing.day else DAY + missing.day
     assert shown.provisional_since_day == moved_in

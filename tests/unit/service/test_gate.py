@@ -2,15 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from plain_rules import PLAIN_CATEGORY
+from unit.service.bench import PRICE, RUPEE
 from unit.service.protect_bench import DAY_S, HOUR_S, ProtectBench, in_debt, rules_of
 
 from headend.domain.caps import CapLimits
 from headend.domain.case import Origin
+from headend.domain.tariff import CategoryTerms, Slab
 from headend.rules import load_rules
 from headend.service.gate import Decision, Verdict, Withheld, summary
 from headend.service.quarantine import QuarantineError, drop, release
+from headend.service.terms import change_terms
 
 HOMES = ("M1", "M2", "M3", "M4")
 
@@ -303,4 +308,33 @@ def test_wish_by_the_rules_is_held_to_debt_though_orders_are_not() -> None:
     (by_rule,) = bench.order_open("M1", origin=Origin.DEBT)
     assert by_rule.reasons == ("IN_CREDIT",)
     assert verdicts(bench.order_open("M1")) == ["ISSUED"]
+    bench.store.close()
+
+
+def test_home_is_judged_by_the_terms_in_force_and_not_by_those_of_its_registration() -> None:
+    rules = rules_of(disconnect_automatically=False, grace_s=0)
+    dear = CategoryTerms("dear", (Slab(0, 10 * PRICE * 1_000),))
+    rules = replace(rules, tariff=replace(rules.tariff, categories=(*rules.tariff.categories, dear)))
+    bench = ProtectBench(rules)
+    bench.enter("M1", category="dear")
+    bench.connect()
+    bench.pay("M1", 100)
+    bench.live(60)
+    row = bench.meter("M1")
+    with bench.command_line() as uow:
+        change_terms(row, bench.day, PLAIN_CATEGORY, 2_000, "asha", "test", uow, bench.clock.now_s())
+    bench.draw("M1", 20)
+    bench.until(0, 10, 30)
+    (decision,) = bench.order_open("M1")
+    assert (decision.verdict, decision.reasons) == (Verdict.REFUSED, ("IN_CREDIT",))
+    (wish,) = bench.wishes()
+    assert json.loads(wish.basis)["balance_micros"] == 80 * RUPEE
+    assert json.loads(wish.basis)["load_w"] == 2_000
+    bench.draw("M1", 90)
+    bench.until(0, 11)
+    assert verdicts(bench.order_open("M1")) == ["ISSUED"]
+    bench.live(60)
+    bench.pay("M1", 20)
+    bench.live(60)
+    assert [position for _, position, *_ in bench.relays] == ["open", "closed"]
     bench.store.close()

@@ -181,7 +181,7 @@ def test_who_moves_in_is_shown_no_use_of_who_moved_out(bihar: Bench) -> None:
     bihar.run()
 
     def shown() -> tuple[int, int | None]:
-        balance = shown_balance(bihar.meter("M1"), prices_of(bihar).prices, DAY + 4, ZoneInfo("Asia/Kolkata"))
+        balance = shown_balance(bihar.meter("M1"), prices_of(bihar).prices, DAY + 4, ZoneInfo("Asia/Kolkata"), [])
         return balance.shown_micros, balance.provisional_since_day
 
     assert shown() == (50 * RUPEE, DAY + 2)
