@@ -94,4 +94,5 @@ class SqliteBillingRows(SqliteStatements):
 
     def move_to_account(self, meter_key: int, account_key: int, from_day: int) -> None:
         self._run("move_to_account", meter_key, account_key, from_day)
-        self._run("look_again", meter_key)
+        self._run("begin_standing", meter_key)
+        self._run("leave_debtor", meter_key)

@@ -107,3 +107,9 @@ SELECT credits_micros - debits_micros FROM account WHERE account_key = ?;
 
 -- move_to_account --
 UPDATE meter SET account_key = ?2, account_from_day = ?3 WHERE meter_key = ?1;
+
+-- begin_standing --
+-- Another consumer begins: the debt of the one before, its age and what was announced for it, are none of theirs.
+UPDATE standing SET trip_wh = 0, balance_micros = 0, credits_micros = 0, levels = 0, zero_since_s = NULL,
+    exhausted_since_s = NULL, last_recharge_micros = 0, cut_announced_s = NULL
+WHERE meter_key = ?;

@@ -23,7 +23,8 @@ UPDATE standing SET trip_wh = home.register_wh + home.room_micros / home.per_wh
 FROM home WHERE home.meter_key = standing.meter_key AND home.room_micros > home.per_wh;
 
 -- standings_to_look_at --
--- Of a range of meters those that report and whose register has reached the trip: (after key, to key).
+-- Of a range of meters those that report and whose register has reached the trip: (after key, to key). Not those
+-- where days of a consumer who moved out are open: nobody knows yet what of the energy is whose.
 SELECT s.meter_key, r.register_wh, r.read_at_s, m.settled_day, m.settled_register_wh, m.month_wh, m.category,
        m.load_w, m.has_terms, a.credits_micros, a.debits_micros, s.last_recharge_micros, s.credits_micros, s.levels,
        s.zero_since_s, s.exhausted_since_s, s.cut_announced_s
@@ -32,6 +33,7 @@ JOIN register AS r USING (meter_key)
 JOIN meter AS m USING (meter_key)
 JOIN account AS a USING (account_key)
 WHERE s.meter_key > ?1 AND s.meter_key <= ?2 AND r.register_wh >= s.trip_wh AND r.read_at_s IS NOT NULL
+  AND m.settled_day + 1 >= m.account_from_day
 ORDER BY s.meter_key;
 
 -- last_meter_key --

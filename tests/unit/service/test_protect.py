@@ -12,6 +12,7 @@ from headend.domain.notice import NoticeKind
 from headend.rules import load_rules
 from headend.service.ports import StoreError
 from headend.service.protect import ANNOUNCED_FOR_S, NOTICE_S
+from headend.service.terms import move_out
 
 
 @pytest.fixture
@@ -266,4 +267,42 @@ def test_great_britain_protects_at_night_and_at_weekends_a_home_that_had_credit_
     bench.until(3, 19)
     ((_, position, _, sent_s, _),) = bench.relays
     assert (position, bench.local(sent_s).date()) == ("open", friday + timedelta(days=3))
+    bench.store.close()
+
+
+def test_who_moves_in_has_a_grace_of_their_own_and_not_what_is_left_of_the_one_before() -> None:
+    bench = ProtectBench(rules_of(grace_s=36 * HOUR_S), "M1")
+    bench.draw("M1", 10)
+    bench.until(1, 14)
+    assert bench.opened() == ["M1"]
+    row = bench.meter("M1")
+    with bench.command_line() as uow:
+        move_out(row, bench.day + 1, "asha", "test", uow, bench.clock.now_s())
+    (debt,) = bench._query("SELECT zero_since_s, exhausted_since_s, cut_announced_s FROM standing")
+    assert debt == (None, None, None)
+    assert bench._query("SELECT * FROM debtor") == []
+    bench.until(2, 9)
+    bench.draw("M1", 1)
+    bench.until(3, 9, 59)
+    assert [position for _, position, *_ in bench.relays] == ["open", "closed"]
+    since_s = bench._query("SELECT zero_since_s FROM standing")[0][0]
+    assert since_s >= bench.at_s(2)
+    bench.until(3, 13)
+    assert bench.opened() == ["M1", "M1"]
+    assert bench.relays[-1][3] - since_s >= 36 * HOUR_S
+    bench.store.close()
+
+
+def test_who_moves_in_is_told_nothing_of_the_energy_of_who_moved_out() -> None:
+    bench = ProtectBench(rules_of(), "M1")
+    bench.pay("M1", 1_000)
+    bench.draw("M1", 100)
+    bench.until(0, 8)
+    row = bench.meter("M1")
+    with bench.command_line() as uow:
+        move_out(row, bench.day, "asha", "test", uow, bench.clock.now_s())
+    bench.pay("M1", 50)
+    bench.until(1, 8)
+    assert bench.notices("M1", NoticeKind.ZERO_BALANCE, NoticeKind.LOW_BALANCE, NoticeKind.CUT_ANNOUNCED) == []
+    assert bench._query("SELECT zero_since_s, balance_micros FROM standing") == [(None, 50_000_000)]
     bench.store.close()
