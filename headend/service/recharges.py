@@ -2,9 +2,12 @@
 
 from zoneinfo import ZoneInfo
 
+from headend.domain.calendar import day_of
 from headend.domain.ledger import RecordOutcome
 from headend.domain.rules import Rules
-from headend.service.accounts import Recharge, Recorded, record_recharge
+from headend.domain.standing import NO_DEBT
+from headend.domain.tariff_book import NoPrice, PriceBook
+from headend.service.accounts import Recharge, Recorded, changed_terms, record_recharge, shown_balance
 from headend.service.arrears import take_share
 from headend.service.notices import notice_of_recharge
 from headend.service.ports import UnitOfWork
@@ -20,5 +23,20 @@ def take_recharge(recharge: Recharge, rules: Rules, zone: ZoneInfo, uow: UnitOfW
         assert recorded.transfer is not None, "it was recorded just now"
         notice_of_recharge(account.meter_key, recorded.transfer, uow)
         take_share(account.meter_key, recorded.transfer, uow, now_s)
+        _end_debt(account.meter_key, rules, zone, uow, now_s)
         reconnect_after_recharge(account.meter_key, rules, zone, uow, now_s)
     return recorded
+
+
+def _end_debt(meter_key: int, rules: Rules, zone: ZoneInfo, uow: UnitOfWork, now_s: int) -> None:
+    """A debt that is paid is over now, not when `headend serve` looks next: until then it may be in debt anew."""
+    (row,) = uow.cases([meter_key])
+    if row.zero_since_s is None:
+        return
+    prices = PriceBook([each.tariff for each in uow.tariffs()] or [rules.tariff])
+    try:
+        shown = shown_balance(row.meter, prices, day_of(now_s, zone), zone, changed_terms(row.meter, uow))
+    except NoPrice:
+        return
+    if shown.shown_micros > rules.alerts.debt_at_micros:
+        uow.put_debts([(meter_key, NO_DEBT)])

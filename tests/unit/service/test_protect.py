@@ -306,3 +306,27 @@ def test_who_moves_in_is_told_nothing_of_the_energy_of_who_moved_out() -> None:
     assert bench.notices("M1", NoticeKind.ZERO_BALANCE, NoticeKind.LOW_BALANCE, NoticeKind.CUT_ANNOUNCED) == []
     assert bench._query("SELECT zero_since_s, balance_micros FROM standing") == [(None, 50_000_000)]
     bench.store.close()
+
+
+def test_grace_begins_anew_after_a_recharge_that_came_and_was_used_up_while_the_head_end_was_down() -> None:
+    bench = ProtectBench(rules_of(grace_s=36 * HOUR_S), "M1")
+    bench.draw("M1", 10)
+    bench.until(0, 1)
+    bench.headend.stop()
+    bench.clock.jump(bench.at_s(1) - bench.clock.now_s())
+    bench.pay("M1", 100)
+    midnight_wh = bench.registers["M1"]
+    bench.clock.jump(bench.at_s(1, 9, 30) - bench.clock.now_s())
+    bench.draw("M1", 91)
+    bench.start()
+    bench.link.connect()
+    bench.seqs["M1"] += 1
+    bench.readings(("M1", bench.seqs["M1"], bench.at_s(1), midnight_wh), snapshot=True)
+    bench.report()
+    bench.until(1, 13)
+    assert bench._query("SELECT zero_since_s FROM standing") == [(bench.at_s(1, 9, 30),)]
+    bench.until(2, 13)
+    assert bench.opened() == []
+    bench.until(3, 13)
+    assert bench.opened() == ["M1"]
+    bench.store.close()
