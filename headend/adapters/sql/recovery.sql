@@ -140,8 +140,9 @@ JOIN charge AS c
 WHERE c.reversed = 0;
 
 -- recharges_since --
--- For [plan_id, since_s] (a JSON array); a meter whose newest credit is older has none, and costs one look.
-SELECT p.plan_id, t.posted_at_s, t.amount_micros - coalesce(kept.amount_micros, 0)
+-- For [plan_id, since_s] (a JSON array); a meter whose newest credit is older has none, and costs one look. One that
+-- was taken back is none.
+SELECT p.plan_id, t.posted_at_s, iif(back.transfer_id IS NULL, t.amount_micros, 0) - coalesce(kept.amount_micros, 0)
 FROM json_each(?) AS wanted
 JOIN plan AS p ON p.plan_id = json_extract(wanted.value, '$[0]')
 JOIN meter AS m ON m.meter_key = p.meter_key
@@ -151,4 +152,5 @@ JOIN delivery AS newest
 JOIN delivery AS d
   ON d.meter_key = m.meter_key AND d.kind = 'CREDIT' AND d.queued_at_s >= json_extract(wanted.value, '$[1]')
 JOIN transfer AS t ON t.transfer_id = d.transfer_id AND t.credit_account = p.debtor_key
-LEFT JOIN transfer AS kept ON kept.reference = 'instalment/' || t.reference;
+LEFT JOIN transfer AS kept ON kept.reference = 'instalment/' || t.reference
+LEFT JOIN transfer AS back ON back.corrects = t.transfer_id;

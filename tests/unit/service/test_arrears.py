@@ -1,5 +1,6 @@
 """Arrears plans: what moves, once, and where the rest goes."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -7,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.service.region_bench import BY_DAY, BY_SHARE, DAY, PRICE, RUPEE, RegionBench
 
-from headend.domain.arrears import PlanState
+from headend.domain.arrears import ArrearsRules, PlanState
 from headend.domain.evidence import ActKind
 from headend.domain.ledger import TransferKind
 from headend.domain.recovery import Phase
 from headend.service.arrears import PlanOutcome
+from headend.service.corrections import ReverseOutcome, reverse
 
 
 @pytest.fixture
@@ -358,3 +360,22 @@ def test_days_that_settle_late_and_in_bulk_end_as_days_in_time(
         for bench in (in_time, late)
     ]
     assert whole[0] == whole[1]
+
+
+@pytest.mark.parametrize("rules", [BY_DAY, BY_SHARE])
+def test_a_recharge_that_was_taken_back_makes_no_day_a_missed_one(rules: ArrearsRules) -> None:
+    bench = RegionBench(replace(rules, missed_allowed=0))
+    bench.register("M1")
+    bench.use("M1", 100)
+    bench.plan("M1")
+    bench.recharge("M1", "KEPT", 60)
+    before = bench.query("SELECT settled_register_wh FROM meter")[0][0]
+    bench.snapshots("M1", [before + 5 * RUPEE // PRICE], 1)
+    bench.at(2, 1)
+    bench.recharge("M1", "BOUNCED", 60)
+    with bench.write() as uow:
+        assert reverse("BOUNCED", "a clerk", "bounced", uow, bench.now_s).outcome is ReverseOutcome.REVERSED
+    bench.settle()
+    (plan,) = bench.plans("M1")
+    assert (plan.state, plan.missed) == (PlanState.ACTIVE, 0)
+    check_books(bench)
