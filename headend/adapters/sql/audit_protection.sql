@@ -1,5 +1,6 @@
 -- all_moratoria --
-SELECT region, from_s, to_s, reason, ended_at_s FROM moratorium;
+-- What was done before one was declared broke no word.
+SELECT region, max(from_s, declared_at_s), to_s, reason, ended_at_s FROM moratorium;
 
 -- issued_cuts --
 SELECT d.meter_key, m.meter, g.region, m.feeder, d.origin, d.basis, d.decided_at_s, d.relay_version, o.sent_at_s

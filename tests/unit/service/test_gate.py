@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 from plain_rules import PLAIN_CATEGORY
-from unit.service.bench import PRICE, RUPEE
+from unit.service.bench import PRICE, RUPEE, ZONE
 from unit.service.protect_bench import DAY_S, HOUR_S, ProtectBench, in_debt, rules_of
 
 from headend.domain.caps import CapLimits
 from headend.domain.case import Origin
 from headend.domain.tariff import CategoryTerms, Slab
 from headend.rules import load_rules
+from headend.service.audit_protection import ProtectionAudit
 from headend.service.gate import Decision, Verdict, Withheld, summary
+from headend.service.ports.protection import NewDisconnection
 from headend.service.quarantine import QuarantineError, drop, release
 from headend.service.terms import change_terms
 
@@ -338,3 +340,23 @@ def test_home_is_judged_by_the_terms_in_force_and_not_by_those_of_its_registrati
     bench.live(60)
     assert [position for _, position, *_ in bench.relays] == ["open", "closed"]
     bench.store.close()
+
+
+def test_audit_holds_no_cut_against_a_moratorium_that_was_declared_after_it(capped: ProtectBench) -> None:
+    audit = ProtectionAudit(capped.rules, ZONE)
+    assert verdicts(capped.order_open("M1")) == ["ISSUED"]
+    capped.until(0, 12)
+    capped.declare(capped.at_s(0), capped.at_s(2))
+    with capped.store.view() as uow:
+        assert list(audit.inside_windows(uow)) == []
+        later_s = capped.clock.now_s() + 60
+    with capped.store.transaction() as uow:
+        uow.add_disconnections([_issued_at(later_s)])
+    with capped.store.view() as uow:
+        ((meter, detail),) = audit.inside_windows(uow)
+    assert (meter, "protected by moratorium: Chhath" in detail) == ("M2", True)
+
+
+def _issued_at(now_s: int) -> NewDisconnection:
+    basis = '{"exhausted_since_s":null}'
+    return NewDisconnection(2, now_s, "asha", "ORDER", "unpaid", "ISSUED", None, basis, now_s, "asha", 1)
