@@ -166,22 +166,36 @@ SELECT
 -- privileges_without_act --
 -- I25: what only a person or the rules may do, without the act that says who, why and on what basis. What was
 -- resolved before there was an audit log is left out.
-SELECT 'meter ' || m.meter, c.cuts || ' cuts, ' || c.acts || ' acts of a cut'
-FROM (
-    SELECT d.meter_key, count(*) AS cuts, (
-        SELECT count(*) FROM meter_device AS i JOIN act AS a ON a.subject = 'meter/' || i.device AND a.kind = 'CUT'
-        WHERE i.meter_key = d.meter_key
-    ) AS acts
-    FROM disconnection AS d WHERE d.state = 'ISSUED' GROUP BY d.meter_key
-) AS c JOIN meter AS m USING (meter_key) WHERE c.cuts > c.acts
+SELECT 'meter ' || m.meter, 'no act of a cut says what disconnection ' || d.disconnection_id || ' does'
+FROM disconnection AS d JOIN meter AS m USING (meter_key)
+WHERE d.state = 'ISSUED' AND NOT EXISTS (
+    SELECT 1 FROM meter_device AS i JOIN act AS a ON a.subject = 'meter/' || i.device AND a.kind = 'CUT'
+    WHERE i.meter_key = d.meter_key AND a.at_s = d.decided_at_s AND a.actor = d.requested_by AND a.reason = d.reason
+      AND a.basis ->> 'relay_version' = d.relay_version AND a.basis ->> 'origin' = d.origin
+      AND json_valid(a.basis) AND json_valid(d.basis) AND NOT EXISTS (
+          SELECT 1 FROM json_each(d.basis) AS b WHERE d.basis -> b.fullkey IS NOT a.basis -> b.fullkey
+      )
+)
+UNION ALL
+SELECT 'act ' || a.act_id, 'no disconnection says that ' || a.subject || ' was cut' FROM act AS a
+WHERE a.kind = 'CUT' AND NOT EXISTS (
+    SELECT 1 FROM meter_device AS i JOIN disconnection AS d USING (meter_key)
+    WHERE i.device = substr(a.subject, 7) AND d.state = 'ISSUED' AND d.relay_version = a.basis ->> 'relay_version'
+)
 UNION ALL
 SELECT 'act ' || act_id, 'released by ' || actor || ', who had wished it: a second person has to'
 FROM act WHERE kind = 'RELEASED' AND actor = basis ->> 'requested_by'
 UNION ALL
-SELECT 'moratorium ' || moratorium_id, 'declared without an act' FROM moratorium
+SELECT 'moratorium ' || moratorium_id, 'declared without an act that says the same' FROM moratorium
 WHERE NOT EXISTS (
     SELECT 1 FROM act WHERE kind = 'MORATORIUM_DECLARED' AND basis ->> 'moratorium' = moratorium_id
+      AND coalesce(basis ->> 'from_s', from_s) = from_s AND coalesce(basis ->> 'to_s', to_s) = to_s
+      AND at_s = declared_at_s
+      AND actor = declared_by AND subject = coalesce('region/' || region, 'regions')
 )
+UNION ALL
+SELECT 'act ' || act_id, 'there is no moratorium ' || (basis ->> 'moratorium') || ' any more' FROM act
+WHERE kind = 'MORATORIUM_DECLARED' AND basis ->> 'moratorium' NOT IN (SELECT moratorium_id FROM moratorium)
 UNION ALL
 SELECT 'moratorium ' || moratorium_id, 'ended without an act' FROM moratorium
 WHERE ended_at_s IS NOT NULL AND NOT EXISTS (

@@ -190,7 +190,9 @@ class ProtectBench(Bench):
             # An act, as the command records one: by it the head-end sees that something changed.
             from headend.domain.evidence import Act, ActKind
 
-            uow.record_act(Act(now_s, "asha", ActKind.MORATORIUM_DECLARED, "regions", "Chhath"))
+            subject = f"region/{region}" if region else "regions"
+            basis = {"moratorium": number, "from_s": from_s, "to_s": to_s}
+            uow.record_act(Act(now_s, "asha", ActKind.MORATORIUM_DECLARED, subject, "Chhath", basis))
         return number
 
     # what came of it ---------------------------------------------------------------------------------------

@@ -94,9 +94,9 @@ def test_what_was_done_without_an_act_is_found(store: SqliteStore) -> None:
     with store.view() as uow:
         assert sorted(check_acts(uow)) == [
             ("act 2", "released by a clerk, who had wished it: a second person has to"),
-            ("meter M1", "1 cuts, 0 acts of a cut"),
             ("meter M1", "exception CLOCK_AHEAD resolved by a clerk without an act"),
-            ("moratorium 1", "declared without an act"),
+            ("meter M1", "no act of a cut says what disconnection 1 does"),
+            ("moratorium 1", "declared without an act that says the same"),
             ("moratorium 1", "ended without an act"),
             ("transfer 1", "PAY-1 reverses without an act"),
         ]

@@ -14,6 +14,7 @@ from headend.domain.case import Origin
 from headend.domain.tariff import CategoryTerms, Slab
 from headend.rules import load_rules
 from headend.service.audit_protection import ProtectionAudit
+from headend.service.evidence import check_acts
 from headend.service.gate import Decision, Verdict, Withheld, summary
 from headend.service.ports.protection import NewDisconnection
 from headend.service.quarantine import QuarantineError, drop, release
@@ -360,3 +361,31 @@ def test_audit_holds_no_cut_against_a_moratorium_that_was_declared_after_it(capp
 def _issued_at(now_s: int) -> NewDisconnection:
     basis = '{"exhausted_since_s":null}'
     return NewDisconnection(2, now_s, "asha", "ORDER", "unpaid", "ISSUED", None, basis, now_s, "asha", 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("UPDATE disconnection SET basis = replace(basis, '-10000000', '-90000000')", "meter M1"),
+        ("UPDATE disconnection SET basis = json_set(basis, '$.read_at_s', requested_at_s - 60)", "meter M1"),
+        ("UPDATE disconnection SET basis = 'x'", "meter M1"),
+        ("UPDATE disconnection SET requested_by = 'ravi'", "meter M1"),
+        ("UPDATE disconnection SET decided_at_s = decided_at_s - 60", "meter M1"),
+        ("UPDATE disconnection SET origin = 'DEBT'", "meter M1"),
+        ("DELETE FROM disconnection", "act 3"),
+        ("DELETE FROM act WHERE kind = 'CUT'", "meter M1"),
+        ("UPDATE moratorium SET to_s = to_s - 60", "moratorium 1"),
+        ("UPDATE moratorium SET region = 'R9'", "moratorium 1"),
+        ("UPDATE moratorium SET declared_by = 'ravi'", "moratorium 1"),
+        ("UPDATE moratorium SET declared_at_s = declared_at_s + 60", "moratorium 1"),
+        ("DELETE FROM moratorium", "act 4"),
+    ],
+)
+def test_a_decision_that_is_not_what_its_act_says_is_found(capped: ProtectBench, change: str, found: str) -> None:
+    capped.order_open("M1")
+    capped.declare(capped.at_s(1), capped.at_s(2))
+    with capped.store.view() as uow:
+        assert check_acts(uow) == []
+    capped._query(f"{change} RETURNING 1")
+    with capped.store.view() as uow:
+        assert found in [subject for subject, _ in check_acts(uow)]
