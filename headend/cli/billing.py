@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from headend import bootstrap
-from headend.cli.meters import held_meter
+from headend.cli.meters import MAX_LOAD_W, held_meter
 from headend.cli.options import (
     ActorOption,
     ClockOption,
@@ -34,6 +34,9 @@ from headend.service.devices import Devices, ExchangeOutcome, RegisterLimits, ex
 from headend.service.settle import day_hash
 from headend.service.terms import TermsOutcome, change_terms, move_out
 from headend.wire.limits import MAX_INTEGER
+
+MOVE_OUT_DAYS_AHEAD: Final = 31
+"""A last day further ahead is likelier a slip, and nothing could take it back."""
 
 _REFUSALS: Final = {
     TermsOutcome.ALREADY_SETTLED: "days from then on are charged already; bill them anew with `headend rebill`,"
@@ -72,7 +75,9 @@ def terms(
     reason: ReasonOption,
     from_day: Annotated[str, typer.Option("--from", metavar="DATE", help="The first day of the new terms.")],
     category: Annotated[str | None, typer.Option(help="The consumer category from then on.")] = None,
-    load_w: Annotated[int | None, typer.Option(min=1, help="The sanctioned load from then on, in W.")] = None,
+    load_w: Annotated[
+        int | None, typer.Option(min=1, max=MAX_LOAD_W, help="The sanctioned load from then on, in W.")
+    ] = None,
     config: ConfigOption = None,
     store: StoreOption = None,
     clock: ClockOption = None,
@@ -106,7 +111,12 @@ def moved_out(
     day = checked_day(last_day, "last-day")
     _check_kept(actor, reason)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
-        outcome = move_out(held_meter(meter, uow), day, actor, reason, uow, bootstrap.clock(settings).now_s())
+        row, now_s = held_meter(meter, uow), bootstrap.clock(settings).now_s()
+        if day > day_of(now_s, ZoneInfo(settings.zone)) + MOVE_OUT_DAYS_AHEAD:
+            raise HeadendError(
+                f"--last-day {last_day} is more than {MOVE_OUT_DAYS_AHEAD} days ahead: enter it nearer to that day"
+            )
+        outcome = move_out(row, day, actor, reason, uow, now_s)
     _say(meter, outcome, f"moved out with {last_day}", json)
 
 

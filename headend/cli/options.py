@@ -26,7 +26,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For machines: JSON on 
 MeterArgument = Annotated[str, typer.Argument(metavar="METER", help="A meter's id.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Most rows to show.")]
 
-AfterOption = Annotated[int, typer.Option("--after", min=0, max=2**63 - 1, help="Begin after this number.")]
+MAX_NUMBER: Final = 2**63 - 1
+"""The largest number that a row of the store can have."""
+
+AfterOption = Annotated[int, typer.Option("--after", min=0, max=MAX_NUMBER, help="Begin after this number.")]
 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day, YYYY-MM-DD.")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last day, YYYY-MM-DD, included.")]

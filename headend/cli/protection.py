@@ -11,6 +11,7 @@ from headend import bootstrap
 from headend.cli.options import (
     FIRST_DAY,
     LAST_DAY,
+    MAX_NUMBER,
     ActorOption,
     AfterOption,
     ClockOption,
@@ -36,7 +37,8 @@ moratoria = typer.Typer(help="Times in which nobody is cut, by an operator's wor
 quarantine = typer.Typer(help="Orders to cut beyond the caps: a second person decides.", no_args_is_help=True)
 
 NumbersArgument = Annotated[
-    list[int] | None, typer.Argument(metavar="NUMBER...", help="As `quarantine list` shows them.")
+    list[int] | None,
+    typer.Argument(metavar="NUMBER...", min=1, max=MAX_NUMBER, help="As `quarantine list` shows them."),
 ]
 FirstOption = Annotated[
     int | None, typer.Option("--first", min=1, help="In place of numbers: so many, those that wait longest.")
@@ -83,7 +85,9 @@ def declare(
 
 @moratoria.command("end")
 def end(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As `moratorium list` shows it.")],
+    number: Annotated[
+        int, typer.Argument(metavar="NUMBER", min=1, max=MAX_NUMBER, help="As `moratorium list` shows it.")
+    ],
     actor: ActorOption,
     reason: ReasonOption,
     config: ConfigOption = None,

@@ -63,6 +63,29 @@ def test_an_unknown_meter_is_status_3_and_named(counter: Site, words: list[str])
     assert "headend meter add" in done.complaint
 
 
+HUGE = "9" * 20
+WHO = ("--actor", "asha", "--reason", "test")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["moratorium", "end", HUGE, *WHO],
+        ["quarantine", "release", HUGE, *WHO],
+        ["quarantine", "drop", HUGE, *WHO],
+        ["meter", "terms", "M1", "--from", "2030-01-01", "--load-w", HUGE, *WHO],
+        ["meter", "terms", "M1", "--from", "2030-01-01", "--load-w", "1000000001", *WHO],
+        ["meter", "move-out", "M1", "--last-day", "2199-12-31", *WHO],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_number_or_day_beyond_all_bounds_is_refused(counter: Site, words: list[str]) -> None:
+    with counter.unchanged():
+        done = counter.headend(*words)
+    assert done.status == 2
+    assert done.output == ""
+
+
 @pytest.mark.parametrize("amount", ["0", "NaN", "9" * 5_000, "\u0665\u0660"], ids=lambda amount: repr(amount[:12]))
 def test_an_absurd_amount_is_refused_and_shown(counter: Site, amount: str) -> None:
     with counter.unchanged():
