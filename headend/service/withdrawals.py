@@ -18,6 +18,9 @@ from headend.service.ports import UnitOfWork
 
 REASON: Final = "taken back as it was about to be sent"
 
+NOT_BY_RULE: Final = "NOT_BY_RULE"
+"""The rules cut nobody by themselves any more: a head-end that was started again with other rules."""
+
 
 def withdraw_opens(
     rules: Rules, zone: ZoneInfo, orders: Sequence[tuple[int, int]], uow: UnitOfWork, now_s: int
@@ -34,7 +37,9 @@ def withdraw_opens(
         order = found[row.meter_key]
         refused = gate.look(row, Origin(order.origin))
         # It is ordered open by this very order.
-        reasons = [reason for reason in refused.reasons if reason is not Reason.ALREADY_OPEN] if refused else []
+        reasons = [str(each) for each in refused.reasons if each is not Reason.ALREADY_OPEN] if refused else []
+        if order.origin == Origin.DEBT and not rules.protection.disconnect_automatically:
+            reasons.append(NOT_BY_RULE)
         if not reasons:
             continue
         withdrawn.add(row.meter_key)
@@ -43,7 +48,7 @@ def withdraw_opens(
         else:
             uow.issue_relay(row.meter.meter, "closed", REASON, None, now_s)
         basis = gate.basis(row, Origin(order.origin))
-        basis |= {"refused_for": list(reasons), "relay_version": order.version, "attempts": order.attempts}
+        basis |= {"refused_for": reasons, "relay_version": order.version, "attempts": order.attempts}
         acts.append(Act(now_s, "headend", ActKind.CUT_REFUSED, f"meter/{row.meter.meter}", REASON, basis))
     uow.reject_opens(unsent)
     uow.note_reconnected(withdrawn, now_s)

@@ -389,3 +389,23 @@ def test_a_decision_that_is_not_what_its_act_says_is_found(capped: ProtectBench,
     capped._query(f"{change} RETURNING 1")
     with capped.store.view() as uow:
         assert found in [subject for subject, _ in check_acts(uow)]
+
+
+def test_order_of_the_rules_is_not_sent_any_more_once_the_rules_cut_nobody() -> None:
+    bench = ProtectBench(rules_of(grace_s=0), "M1", "M2")
+    bench.until(0, 10, 29)
+    for meter in ("M1", "M2"):
+        bench.draw(meter, 10)
+    bench.until(0, 10, 31)
+    assert verdicts(bench.order_open("M1", origin=Origin.DEBT)) == ["ISSUED"]
+    assert verdicts(bench.order_open("M2")) == ["ISSUED"]
+    bench.rules = rules_of(grace_s=0, disconnect_automatically=False)
+    bench.settings = replace(bench.settings, rules=bench.rules)
+    bench.start()
+    bench.connect()
+    bench.report()
+    bench.live(120)
+    assert bench.opened() == ["M2"], "a person's order stands"
+    assert bench.relay_states("M1") == ["WITHDRAWN"]
+    assert bench.refusals("M1")[-1] == "NOT_BY_RULE"
+    bench.store.close()
