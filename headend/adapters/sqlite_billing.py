@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 
 from headend.adapters.sqlite_statements import SQL, SqliteStatements
+from headend.domain.ledger import Transfer, TransferKind
 from headend.domain.tariff import Tariff
 from headend.rules.tariff import tariff_from_json, tariff_to_json
 from headend.service.ports.billing import (
@@ -77,6 +79,10 @@ class SqliteBillingRows(SqliteStatements):
     def charge_of_transfer(self, transfer_id: int) -> ChargeRow | None:
         row = self._one("charge_of_transfer", transfer_id)
         return None if row is None else ChargeRow(*row)
+
+    def energy_of_version_1(self, meter: str, from_day: int) -> list[Transfer]:
+        rows = self._all("energy_of_version_1", meter, date.fromordinal(from_day).isoformat())
+        return [Transfer(number, reference, TransferKind(kind), *rest) for number, reference, kind, *rest in rows]
 
     def reopen_days(self, meter_key: int, from_day: int) -> None:
         self._run("reverse_charges", meter_key, from_day)

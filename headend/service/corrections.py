@@ -72,6 +72,8 @@ def rebill(meter: MeterRow, from_day: int, actor: str, reason: str, uow: UnitOfW
         if uow.transfer(_reversal_reference(transfer)) is None:
             _post_reversal(transfer, uow, now_s)
             lines.append(_lines(charge))
+    for transfer in uow.energy_of_version_1(meter.meter, from_day):
+        _post_reversal(transfer, uow, now_s)
     if lines:
         split_lines(lines, f"reversal/{meter.meter}/{uow.last_transfer_id()}", uow, now_s, sign=-1)
     days = meter.settled_day - from_day + 1

@@ -84,6 +84,17 @@ WHERE t.transfer_id = ?;
 SELECT day, sum(settled_at_s IS NOT NULL), sum(settled_at_s IS NULL)
 FROM snapshot WHERE day BETWEEN ? AND ? GROUP BY day ORDER BY day;
 
+-- energy_of_version_1 --
+-- What version 1 charged (meter, from the date on) and nobody has taken back: it made no bills.
+SELECT t.transfer_id, t.reference, t.kind, t.debit_account, t.credit_account, t.amount_micros, t.accepted_at_s,
+       t.posted_at_s, t.corrects, t.chain_hash
+FROM meter AS m
+JOIN meter_account AS a USING (meter_key)
+JOIN transfer AS t ON t.debit_account = a.account_key AND t.kind = 'ENERGY'
+WHERE m.meter = ?1 AND substr(t.reference, -10) >= ?2
+  AND NOT EXISTS (SELECT 1 FROM transfer AS r WHERE r.corrects = t.transfer_id)
+ORDER BY t.transfer_id;
+
 -- reverse_charges --
 UPDATE charge SET reversed = 1 WHERE meter_key = ? AND day >= ?;
 

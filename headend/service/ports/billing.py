@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from headend.domain.ledger import Transfer
 from headend.domain.pricing import DayCharge
 from headend.domain.tariff import Tariff
 
@@ -154,6 +155,9 @@ class BillingRows(Protocol):
 
     def charge_of_transfer(self, transfer_id: int) -> ChargeRow | None:
         """The bill that a transfer belongs to."""
+
+    def energy_of_version_1(self, meter: str, from_day: int) -> list[Transfer]:
+        """What the first version charged a meter without a bill, for days from one on; not what is reversed."""
 
     def reopen_days(self, meter_key: int, from_day: int) -> None:
         """Mark the days from one on as reversed and unsettled: they are billed anew."""

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
-from unit.service.bench import DAY, RUPEE, Bench
+from unit.service.bench import DAY, PRICE, RUPEE, Bench
 from unit.service.billing_course import Course, Home, account_balances, deliver_in_time
 
+from headend.domain.ledger import TransferKind
 from headend.rules import load_rules
 from headend.service.corrections import ReverseOutcome, rebill, reverse
+from headend.service.ports.billing import SettledDay
+from headend.service.rows import NewTransfer
 from headend.service.settle import day_hash
 from headend.service.terms import TermsOutcome, change_terms
 
@@ -184,4 +187,31 @@ def test_a_day_without_use_is_billed_anew_too() -> None:
     assert bill_anew(bench, 0, "rural") == 3
     assert standing(bench) == [0, 10 * KWH * RURAL, 0]
     assert bench.violations() == []
+    bench.store.close()
+
+
+def test_days_that_the_first_version_charged_are_not_charged_twice_when_billed_anew() -> None:
+    bench = Bench()
+    bench.register("M1")
+    bench.connect()
+    bench.recharge("M1", "P1", 1)
+    bench.midnight(("M1", 1, 0, 10 * KWH))
+    with bench.store.transaction() as uow:
+        # As that version left it: one transfer, no bill.
+        row, now_s = uow.meter_row("M1"), bench.clock.now_s()
+        assert row is not None
+        paid = row.account_key, uow.account_key("energy"), 10 * KWH * PRICE
+        energy = NewTransfer("energy/M1/2024-10-30", TransferKind.ENERGY, *paid, now_s, now_s)
+        uow.post([energy])
+        uow.add_snapshots([(1, DAY, 10 * KWH)])
+        uow.settle([(1, DAY)], [SettledDay(1, DAY, 10 * KWH, 0)], now_s)
+    before = balance(bench)
+    bench.run()
+    assert balance(bench) == before
+    assert bill_anew(bench, 0) == 1
+    bench.run()
+    assert standing(bench) == [10 * KWH * PRICE]
+    assert balance(bench) == before == RUPEE - 10 * KWH * PRICE
+    assert bill_anew(bench, 0) == 1
+    assert balance(bench) == before
     bench.store.close()
