@@ -140,8 +140,10 @@ def _take_credit_answers(answers: Sequence[tuple[int, CreditAnswer]], intake: In
 def _take_relay_answers(answers: Sequence[tuple[int, RelayAnswer]], intake: Intake) -> None:
     ours = intake.uow.headend_views({key for key, _ in answers})
     applied, refused, mendable = [], [], []
+    given_up: dict[tuple[int, int], RelayAnswer] = {}
     for meter_key, answer in answers:
-        if answer.version > ours[meter_key].relay_version:
+        # A refusal of what we never issued is no word on where the meter stands: somebody else sent it that.
+        if answer.refusal is None and answer.version > ours[meter_key].relay_version:
             detail = f"the meter answers relay version {answer.version}, which we never issued"
             intake.uow.add_exception(ExceptionKind.RELAY_AHEAD, meter_key, detail, intake.now_s)
         elif answer.refusal == UNKNOWN_METER:
@@ -151,23 +153,38 @@ def _take_relay_answers(answers: Sequence[tuple[int, RelayAnswer]], intake: Inta
         else:
             if answer.refusal not in EXPECTED:
                 _list_refusal(meter_key, f"relay version {answer.version}", answer.refusal, intake)
+                given_up[meter_key, answer.version] = answer
             if answer.refusal not in MENDABLE:
                 refused.append((meter_key, answer.version, answer.refusal))
             else:
                 mendable.append((meter_key, answer.version, answer.refusal))
     _tell_of_relays(applied, intake)
     intake.uow.apply_relays(applied)
+    _close_after(given_up, intake)
     intake.uow.reject_relays(refused)
     # An order to open is given up; one that gives supply back goes on until it is heard.
     intake.uow.reject_opens(mendable)
     _is_over([meter_key for meter_key, _, _ in applied], intake)
 
 
+def _close_after(given_up: dict[tuple[int, int], RelayAnswer], intake: Intake) -> None:
+    """A refused order to open is ended, but another copy of it may still be carried out, once a key or the time is
+    another: an order to close follows, and the newest version wins whichever arrives first."""
+    uow = intake.uow
+    closed = []
+    for order in uow.open_orders(list(given_up)):
+        answer = given_up[order.meter_key, order.version]
+        reason = f"the meter refused relay version {order.version}: {answer.refusal}"
+        uow.issue_relay(answer.meter, "closed", reason, None, intake.now_s)
+        closed.append(order.meter_key)
+    uow.note_reconnected(closed, intake.now_s)
+
+
 def _take_policy_answers(answers: Sequence[tuple[int, PolicyAnswer]], intake: Intake) -> None:
     ours = intake.uow.headend_views({key for key, _ in answers})
     applied, refused = [], []
     for meter_key, answer in answers:
-        if answer.version > ours[meter_key].policy_version:
+        if answer.refusal is None and answer.version > ours[meter_key].policy_version:
             detail = f"the meter answers policy version {answer.version}, which we never issued"
             intake.uow.add_exception(ExceptionKind.POLICY_AHEAD, meter_key, detail, intake.now_s)
         elif answer.refusal == UNKNOWN_METER:

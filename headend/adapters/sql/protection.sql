@@ -93,14 +93,15 @@ UPDATE disconnection SET reconnected_at_s = ?2
 WHERE state = 'ISSUED' AND reconnected_at_s IS NULL AND meter_key = ?1;
 
 -- open_orders --
--- Of these orders (a JSON array of [meter_key, version]): how often each was sent, and who wanted it.
+-- Of these orders (a JSON array of [meter_key, version]) those to open that wait for an answer: how often each was
+-- sent, and who wanted it.
 SELECT d.meter_key, d.seq, d.attempts, coalesce((
     SELECT c.origin FROM disconnection AS c
     WHERE c.meter_key = d.meter_key AND c.relay_version = d.seq AND c.state = 'ISSUED'
 ), 'ORDER')
 FROM json_each(?) AS wanted
 JOIN delivery AS d ON d.meter_key = json_extract(wanted.value, '$[0]') AND d.kind = 'RELAY'
- AND d.seq = json_extract(wanted.value, '$[1]');
+ AND d.seq = json_extract(wanted.value, '$[1]') AND d.relay = 'open' AND d.state IN ('QUEUED', 'SENT');
 
 -- disconnections --
 SELECT d.disconnection_id, m.meter, d.requested_at_s, d.requested_by, d.origin, d.reason, d.state, d.refused_for,
