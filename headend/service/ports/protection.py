@@ -150,7 +150,7 @@ class ProtectionRows(Protocol):
         """The supply was ordered back, or the order to cut was taken back."""
 
     def open_orders(self, orders: Sequence[tuple[int, int]]) -> list[OpenOrder]:
-        """These (meter_key, version), with how they came about."""
+        """Of these (meter_key, version) the orders to open that wait for an answer, with how they came about."""
 
     def disconnections(self, meter: str | None, limit: int) -> list[DisconnectionRow]:
         """The newest wishes, of one meter or of all."""
