@@ -13,6 +13,7 @@ from headend.service.ports.billing import (
     ChargeRow,
     NewCharge,
     OpenDay,
+    RegistersAround,
     SettledDay,
     TariffRow,
     Terms,
@@ -52,6 +53,15 @@ class SqliteBillingRows(SqliteStatements):
 
     def add_band_registers(self, rows: Sequence[tuple[int, int, int, int]]) -> None:
         self._many("add_band_register", rows)
+
+    def registers_around(self, meter_key: int, day: int, minute: int | None) -> RegistersAround:
+        return RegistersAround(*self._one("registers_around", meter_key, day, minute))
+
+    def enter_register(self, meter_key: int, day: int, minute: int | None, register_wh: int) -> None:
+        if minute is None:
+            self._run("enter_snapshot", meter_key, day, register_wh)
+        else:
+            self._run("enter_band_register", meter_key, day, minute, register_wh)
 
     def add_charges(self, charges: Sequence[NewCharge]) -> None:
         self._insert("add_charge", ((*charge[:8], *charge.lines, *charge[9:]) for charge in charges))

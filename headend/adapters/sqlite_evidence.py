@@ -70,6 +70,12 @@ class SqliteEvidenceRows(SqliteStatements):
     def list_silent_meters(self, since_s: int, day: int, now_s: int, limit: int) -> int:
         return self._run("list_silent_meters", since_s, day, now_s, limit)
 
+    def list_days_not_settled(self, day: int, now_s: int, limit: int) -> int:
+        return self._run("list_days_not_settled", day, now_s, limit)
+
+    def close_days_not_settled(self, now_s: int) -> None:
+        self._run("close_days_not_settled", now_s)
+
     def close_silent_meters(self, since_s: int, now_s: int) -> None:
         self._run("close_silent_meters", since_s, now_s)
 

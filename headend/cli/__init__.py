@@ -17,6 +17,7 @@ from headend.cli import (
     notices,
     plant,
     protection,
+    readings,
     recovery,
     relays,
     statements,
@@ -36,6 +37,7 @@ app.add_typer(meters.app, name="meter")
 meters.app.command("terms")(billing.terms)
 meters.app.command("move-out")(billing.moved_out)
 meters.app.command("exchange")(billing.exchange)
+meters.app.command("reading")(readings.enter)
 # So that an amount of -5 is called a bad amount, and not an unknown option.
 app.command("recharge", context_settings={"ignore_unknown_options": True})(money.recharge)
 app.command("balance")(money.show_balance)

@@ -21,7 +21,7 @@ from headend.service.ports import FleetLog, UnitOfWork
 
 Violation = tuple[str, str]
 
-TELLING_REFUSALS: Final = frozenset({"PROTECTED", "POLICY_EXPIRED", "BAD_SIGNATURE"})
+TELLING_REFUSALS: Final = frozenset({"PROTECTED", "POLICY_EXPIRED"})
 """A meter that refuses an order to open with one of these was sent what never should have left."""
 
 

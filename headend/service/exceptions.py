@@ -1,6 +1,6 @@
 """What a person must look at: what to do about each kind, and the sweeps for what nobody reports.
 
-Both sweeps close what they listed once it is over. Each goes over all meters in one statement: once a minute is
+The sweeps close what they listed once it is over. Each goes over all meters in one statement: once a minute is
 enough.
 """
 
@@ -17,6 +17,7 @@ ADVICE: Final[dict[ExceptionKind, str]] = {
     ExceptionKind.READING_SEQ_WENT_BACK: "the meter's memory was reset or it was exchanged: enter the exchange",
     ExceptionKind.CLOCK_AHEAD: "set the meter's clock; its times are not believed until then",
     ExceptionKind.IMPLAUSIBLE_JUMP: "read the meter on site; the day stays open until that is explained",
+    ExceptionKind.DAY_NOT_SETTLED: "a register is missing: read it on site, and enter it with meter reading",
     ExceptionKind.SNAPSHOT_DIFFERS: "the first snapshot holds; find out why the gateway sent another",
     ExceptionKind.CREDIT_WENT_BACK: "the meter lost credit or was exchanged: check its display; credits are held",
     ExceptionKind.CREDIT_AHEAD: "an old backup as store, or somebody else's commands? its credits are held",
@@ -47,6 +48,20 @@ def list_silent_meters(uow: UnitOfWork, zone: ZoneInfo, now_s: int, after_s: int
     if listening_since_s is None or listening_since_s >= since_s:
         return 0
     return uow.list_silent_meters(since_s, day_of(since_s, zone), now_s, limit)
+
+
+def list_days_not_settled(uow: UnitOfWork, zone: ZoneInfo, now_s: int, after_s: int, limit: int) -> int:
+    """List up to `limit` meters with a day that cannot be settled, though it is over for `after_s` and a later one
+    is known: a register is missing. What is no longer so is closed. How many were listed.
+
+    As silence, it counts only while we listen: after an outage the backlog has as long to come in.
+    """
+    since_s = now_s - after_s
+    uow.close_days_not_settled(now_s)
+    listening_since_s = uow.listening_since_s()
+    if listening_since_s is None or listening_since_s >= since_s:
+        return 0
+    return uow.list_days_not_settled(day_of(since_s, zone), now_s, limit)
 
 
 def list_open_without_order(uow: UnitOfWork, now_s: int, limit: int) -> int:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from headend.domain.calendar import day_of
 from headend.domain.evidence import Act, ActKind
 from headend.domain.rules import Rules
-from headend.service.exceptions import list_open_without_order, list_silent_meters
+from headend.service.exceptions import list_days_not_settled, list_open_without_order, list_silent_meters
 from headend.service.notices import tell_of_outages
 from headend.service.policies import Policies
 from headend.service.ports import UnitOfWork
@@ -80,6 +80,7 @@ class Upkeep:
         tell_of_outages(uow, now_s, self._silent_after_s)
         if now_s >= self._next_silence_s:
             list_silent_meters(uow, self._zone, now_s, self._meter_silent_after_s, SILENT_LIMIT)
+            list_days_not_settled(uow, self._zone, now_s, self._meter_silent_after_s, SILENT_LIMIT)
             list_open_without_order(uow, now_s, SILENT_LIMIT)
             self._next_silence_s = now_s + SILENCE_EVERY_S
         self._standings = 0 if self._standings is None else self._standings

@@ -58,6 +58,23 @@ UPDATE meter SET settled_day = ?2, settled_register_wh = ?3, month_wh = ?4 WHERE
 -- The balance changed otherwise than by the register.
 UPDATE standing SET trip_wh = 0 WHERE meter_key = ?;
 
+-- registers_around --
+-- (meter_key, day, minute or null for the midnight that ends the day): the highest register before that place, the
+-- lowest after it, and the one that is held of it.
+SELECT
+    (SELECT max(register_wh) FROM snapshot WHERE meter_key = ?1 AND day < ?2),
+    (SELECT min(register_wh) FROM snapshot WHERE meter_key = ?1 AND day >= ?2 + (?3 IS NULL)),
+    CASE WHEN ?3 IS NULL THEN (SELECT register_wh FROM snapshot WHERE meter_key = ?1 AND day = ?2)
+    ELSE (SELECT register_wh FROM band_register WHERE meter_key = ?1 AND day = ?2 AND minute = ?3) END;
+
+-- enter_snapshot --
+INSERT INTO snapshot (meter_key, day, register_wh) VALUES (?1, ?2, ?3)
+ON CONFLICT DO UPDATE SET register_wh = ?3 WHERE settled_at_s IS NULL;
+
+-- enter_band_register --
+INSERT INTO band_register (meter_key, day, minute, register_wh) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT DO UPDATE SET register_wh = ?4;
+
 -- look_again_at --
 UPDATE standing SET trip_wh = 0 WHERE meter_key IN (SELECT value FROM json_each(?));
 

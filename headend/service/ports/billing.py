@@ -102,6 +102,14 @@ class BillingDayRow:
     waiting: int
 
 
+class RegistersAround(NamedTuple):
+    """Registers of a meter, over all devices: the highest before a place, the lowest after it, at it."""
+
+    before_wh: int | None
+    after_wh: int | None
+    held_wh: int | None
+
+
 class BillingRows(Protocol):
     """What the store holds of tariffs, terms and charges."""
 
@@ -131,6 +139,12 @@ class BillingRows(Protocol):
 
     def add_band_registers(self, rows: Sequence[tuple[int, int, int, int]]) -> None:
         """Keep (meter_key, day, minute, register_wh) unless there is one."""
+
+    def registers_around(self, meter_key: int, day: int, minute: int | None) -> RegistersAround:
+        """A meter's register around a place: a minute of a day, or (None) the midnight after it."""
+
+    def enter_register(self, meter_key: int, day: int, minute: int | None, register_wh: int) -> None:
+        """Put a register at such a place of a day that is not settled, whatever is held of it."""
 
     def add_charges(self, charges: Sequence[NewCharge]) -> None:
         """Keep the bills of days."""

@@ -75,6 +75,12 @@ class EvidenceRows(Protocol):
     def list_silent_meters(self, since_s: int, day: int, now_s: int, limit: int) -> int:
         """List meters without a reading since a time, or without any though installed before a day; how many."""
 
+    def list_days_not_settled(self, day: int, now_s: int, limit: int) -> int:
+        """List meters whose first open day is before a day, with a later day's register known; how many."""
+
+    def close_days_not_settled(self, now_s: int) -> None:
+        """Close the exceptions of days that are settled now."""
+
     def close_silent_meters(self, since_s: int, now_s: int) -> None:
         """Close the exceptions of silent meters that have read since a time."""
 

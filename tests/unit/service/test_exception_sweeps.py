@@ -3,14 +3,22 @@
 from collections.abc import Iterator
 
 import pytest
-from unit.service.fleet_of_rows import NOON_S, ZONE, key_of, read, store_with
+from plain_rules import plain_tariff
+from unit.service.fleet_of_rows import DAY, NOON_S, ZONE, key_of, read, store_with
 
 from headend.adapters.sqlite import SqliteStore
 from headend.domain.delivery import DeliveryKind
 from headend.domain.exception_kind import ExceptionKind
-from headend.service.exceptions import ADVICE, list_open_without_order, list_silent_meters
+from headend.service.exceptions import (
+    ADVICE,
+    list_days_not_settled,
+    list_open_without_order,
+    list_silent_meters,
+)
 from headend.service.journal import HEADEND_SUBJECT, OutageKind
 from headend.service.ports import UnitOfWork
+from headend.service.settle import settle_days
+from headend.service.tariffs import ensure_tariff
 
 HOUR = 3_600
 
@@ -71,6 +79,25 @@ def test_silence_does_not_count_while_we_are_deaf(uow: UnitOfWork) -> None:
     assert silent(uow, NOON_S + 97 * HOUR) == 1
     uow.begin_outage(OutageKind.HEADEND, HEADEND_SUBJECT, "ended without a word", NOON_S + 98 * HOUR)
     assert silent(uow, NOON_S + 200 * HOUR) == 0
+
+
+def test_day_that_cannot_be_settled_is_listed_once_a_later_one_is_known(uow: UnitOfWork) -> None:
+    def listed(hours: int) -> int:
+        return list_days_not_settled(uow, ZONE, NOON_S + hours * HOUR, 24 * HOUR, 10)
+
+    ensure_tariff(plain_tariff(4), uow, NOON_S)
+    key = key_of(uow, "M1")
+    assert listed(80) == 0, "nothing is known of a later day: it is silent, and listed as that"
+    uow.add_snapshots([(key, DAY + 1, 300)])
+    assert listed(35) == 0
+    assert listed(36) == 1
+    assert listed(37) == 0
+    (row,) = uow.exceptions("M1", 10)
+    assert row.detail.startswith("2024-10-30 is not settled: its register at midnight")
+    uow.add_snapshots([(key, DAY, 100)])
+    settle_days(10**6, uow, 0, DAY + 2, NOON_S + 38 * HOUR, 10)
+    assert listed(38) == 0
+    assert open_exceptions(uow) == []
 
 
 def test_silent_meters_are_listed_up_to_the_limit(uow: UnitOfWork) -> None:
