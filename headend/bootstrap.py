@@ -38,10 +38,11 @@ def rules(config: Config, *, festivals: bool = True) -> Rules:
     """
     source = config.rules or config.preset
     rules = load_rules(source) if festivals else read_rules(source).to_domain(festivals=False)
-    if config.relay_open_expires_after_s is None:
-        return rules
-    spread = replace(rules.protection.spread, expires_after_s=config.relay_open_expires_after_s)
-    return replace(rules, protection=replace(rules.protection, spread=spread))
+    protection = replace(rules.protection, max_day_wh=config.max_day_wh)
+    if config.relay_open_expires_after_s is not None:
+        spread = replace(protection.spread, expires_after_s=config.relay_open_expires_after_s)
+        protection = replace(protection, spread=spread)
+    return replace(rules, protection=protection)
 
 
 def settings(config: Config) -> Settings:

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     GRACE = "GRACE"
     EMERGENCY_CREDIT = "EMERGENCY_CREDIT"
     STALE_READING = "STALE_READING"
+    IMPLAUSIBLE_READING = "IMPLAUSIBLE_READING"
     PROVISIONAL_BALANCE = "PROVISIONAL_BALANCE"
     UNSETTLED_RECHARGE = "UNSETTLED_RECHARGE"
     RECOVERING = "RECOVERING"
@@ -45,6 +46,7 @@ DEBT_REASONS: Final = frozenset(
         Reason.GRACE,
         Reason.EMERGENCY_CREDIT,
         Reason.STALE_READING,
+        Reason.IMPLAUSIBLE_READING,
         Reason.PROVISIONAL_BALANCE,
         Reason.UNSETTLED_RECHARGE,
         Reason.PLAN_KEPT,
@@ -132,6 +134,12 @@ def _stale_reading(case: Case, rules: ProtectionRules, situation: Situation) -> 
     return _while(age_s > rules.stale_after_s or age_s < -rules.spread.clock_tolerance_s)
 
 
+def _implausible_reading(case: Case, rules: ProtectionRules, situation: Situation) -> int:
+    if rules.max_day_wh is None:
+        return OVER
+    return _while(case.unsettled_wh > rules.max_day_wh * max(1, situation.today - case.settled_day))
+
+
 _CHECKS: Final[dict[Reason, Callable[[Case, ProtectionRules, Situation], int]]] = {
     Reason.PROTECTED_HOURS: _protected_hours,
     Reason.MORATORIUM: lambda case, rules, at: at.moratorium.until_s if at.moratorium else OVER,
@@ -139,6 +147,7 @@ _CHECKS: Final[dict[Reason, Callable[[Case, ProtectionRules, Situation], int]]] 
     Reason.GRACE: lambda case, rules, at: _grace(case, rules),
     Reason.EMERGENCY_CREDIT: lambda case, rules, at: _emergency(case, rules),
     Reason.STALE_READING: _stale_reading,
+    Reason.IMPLAUSIBLE_READING: _implausible_reading,
     # Yesterday's snapshot may still be on its way.
     Reason.PROVISIONAL_BALANCE: lambda case, rules, at: _while(case.settled_day < at.today - 2),
     Reason.UNSETTLED_RECHARGE: lambda case, rules, at: _while(case.unsettled_recharges > 0),

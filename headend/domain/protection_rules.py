@@ -15,7 +15,8 @@ class ProtectionRules:
     `disconnect_automatically`: debt alone leads to a cut. `debt_only`: an operator's order needs debt too.
     `cut_below_micros`: a balance below it is debt. `grace_s`: time after that. `emergency_credit_micros`: how far
     below that limit a home may use; `emergency_days_by_load`: for how long, by its sanctioned load in W.
-    `stale_after_s`: a reading older than this tells nothing.
+    `stale_after_s`: a reading older than this tells nothing, nor does one by which a home drew more than
+    `max_day_wh` for each day that is not charged (None: whatever a register shows is believed).
     """
 
     disconnect_automatically: bool = False
@@ -25,6 +26,7 @@ class ProtectionRules:
     emergency_credit_micros: int = 0
     emergency_days_by_load: tuple[Step, ...] = ()
     stale_after_s: int = 86_400
+    max_day_wh: int | None = None
     hours: ProtectedHours = field(default_factory=ProtectedHours)
     caps: CapLimits = field(default_factory=CapLimits)
     spread: SpreadRules = field(default_factory=SpreadRules)

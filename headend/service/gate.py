@@ -143,6 +143,7 @@ class Gate:
             read_at_s=meter.read_at_s,
             register_wh=meter.register_wh,
             settled_day=meter.settled_day,
+            unsettled_wh=max(0, meter.register_wh - meter.settled_register_wh),
             zero_since_s=row.zero_since_s,
             exhausted_since_s=row.exhausted_since_s,
             no_cut_before_s=row.no_cut_before_s,

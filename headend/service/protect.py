@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from headend.domain.case import Origin
 from headend.domain.evidence import Act, ActKind
+from headend.domain.exception_kind import ExceptionKind
 from headend.domain.protection import Reason, Refused, due_s
 from headend.domain.rules import Rules
 from headend.service.gate import Gate, Wish, Withheld
@@ -48,6 +49,8 @@ def protect_debtors(rules: Rules, zone: ZoneInfo, uow: UnitOfWork, now_s: int) -
         looks.at(row, waits=row.meter_key in waiting)
     announce_cuts(looks.announced, uow, now_s)
     uow.record_acts(looks.acts)
+    for meter_key, detail in looks.implausible:
+        uow.add_exception(ExceptionKind.IMPLAUSIBLE_JUMP, meter_key, detail, now_s)
     uow.note_debtors(looks.noted)
     for decision in looks.gate.decide(looks.due, FOR_DEBT):
         uow.note_debtors([(decision.meter_key, now_s + LOOK_AGAIN_S, ",".join(decision.reasons) or None)])
@@ -65,6 +68,7 @@ class _Looks:
         self.acts: list[Act] = []
         self.noted: list[tuple[int, int, str | None]] = []
         self.due: list[CaseRow] = []
+        self.implausible: list[tuple[int, str]] = []
 
     def at(self, row: CaseRow, *, waits: bool) -> None:
         """One home. `waits`: an earlier wish to cut it is in quarantine, or released from it."""
@@ -115,6 +119,9 @@ class _Looks:
             basis = self.gate.basis(row, Origin.DEBT) | {"refused_for": list(reasons), "until_s": until_s or 0}
             kind, subject = ActKind.CUT_REFUSED, f"meter/{row.meter.meter}"
             self.acts.append(Act(self._now_s, FOR_DEBT.actor, kind, subject, FOR_DEBT.reason, basis))
+            if Reason.IMPLAUSIBLE_READING in reasons:
+                detail = f"its register shows {basis['unsettled_wh']} Wh since the last day that is charged"
+                self.implausible.append((row.meter_key, detail))
         self._again(row, until_s, told)
 
     def _again(self, row: CaseRow, at_s: int | None, refused_for: str | None) -> None:

@@ -30,6 +30,7 @@ RULES: Final = ProtectionRules(
     grace_s=3 * DAY_S,
     emergency_days_by_load=(Step(2_000, 30), Step(None, 0)),
     stale_after_s=DAY_S,
+    max_day_wh=100_000,
 )
 
 # A home that nothing protects: ten days below zero, read an hour ago, everything settled.
@@ -40,6 +41,7 @@ CASE: Final = Case(
     read_at_s=NOW_S - 3_600,
     register_wh=1_234_567,
     settled_day=TODAY - 1,
+    unsettled_wh=9_000,
     zero_since_s=NOW_S - 10 * DAY_S,
     exhausted_since_s=NOW_S - 10 * DAY_S,
     no_cut_before_s=None,
@@ -77,6 +79,7 @@ SWITCHES: Final[dict[Reason, Switch]] = {
     Reason.GRACE: in_case(zero_since_s=NOW_S - DAY_S),
     Reason.EMERGENCY_CREDIT: in_case(load_w=2_000),
     Reason.STALE_READING: in_case(read_at_s=NOW_S - DAY_S - 1),
+    Reason.IMPLAUSIBLE_READING: in_case(unsettled_wh=300_001),
     Reason.PROVISIONAL_BALANCE: in_case(settled_day=TODAY - 3),
     Reason.UNSETTLED_RECHARGE: in_case(unsettled_recharges=1),
     Reason.RECOVERING: in_situation(recovering=True),

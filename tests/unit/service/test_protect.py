@@ -330,3 +330,17 @@ def test_grace_begins_anew_after_a_recharge_that_came_and_was_used_up_while_the_
     bench.until(3, 13)
     assert bench.opened() == ["M1"]
     bench.store.close()
+
+
+def test_home_whose_register_says_what_cannot_be_is_listed_and_not_cut() -> None:
+    """One reading of a broken register is no debt."""
+    bench = ProtectBench(rules_of(grace_s=0, max_day_wh=10**8), "M1", "M2")
+    for meter in ("M1", "M2"):
+        bench.pay(meter, 100)
+    bench.live(HOUR_S)
+    bench.registers["M1"] += 10**9
+    bench.draw("M2", 150)
+    bench.until(1, 12)
+    assert [meter for meter, position, *_ in bench.relays if position == "open"] == ["M2"]
+    assert [(row.meter, row.kind) for row in bench.exceptions()] == [("M1", "IMPLAUSIBLE_JUMP")]
+    bench.store.close()
