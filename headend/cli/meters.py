@@ -156,7 +156,7 @@ def meter_list(
                 row.gateway,
                 row.register_wh,
                 local_text(row.read_at_s, zone),
-                format_rupees(shown.shown_micros),
+                "no price" if isinstance(shown, NoPrice) else format_rupees(shown.shown_micros),
                 f"{row.applied_credit_seq}/{row.credit_seq}",
             )
             for row, shown in zip(rows, balances(rows, settings), strict=True)
@@ -190,12 +190,12 @@ def meter_show(
         print(f"{'exception':28} {entry.kind}: {entry.detail} ({entry.count}x)")
 
 
-def _meter_json(row: MeterRow, shown: Balance) -> dict[str, Any]:
+def _meter_json(row: MeterRow, shown: Balance | NoPrice) -> dict[str, Any]:
     return as_json(
         row,
         installed=date.fromordinal(row.installed_day).isoformat(),
         settled_up_to=date.fromordinal(row.settled_day).isoformat(),
-        balance_micros=shown.shown_micros,
+        balance_micros=None if isinstance(shown, NoPrice) else shown.shown_micros,
     )
 
 
@@ -222,20 +222,30 @@ def held_meter(meter: str, uow: UnitOfWork) -> MeterRow:
 
 
 def balance_of(row: MeterRow, config: Config) -> Balance:
-    """A meter's balance by the tariff in force."""
-    return balances([row], config)[0]
+    """A meter's balance by the tariff in force.
+
+    Raises:
+        HeadendError: no tariff has its day or its category.
+    """
+    (shown,) = balances([row], config)
+    if isinstance(shown, NoPrice):
+        raise HeadendError(f"no balance can be shown: {shown}; see `headend tariff list`") from shown
+    return shown
 
 
-def balances(rows: Sequence[MeterRow], config: Config) -> list[Balance]:
-    """Meters' balances by the tariff in force; by that of the rules where none was ever imported."""
+def balances(rows: Sequence[MeterRow], config: Config) -> list[Balance | NoPrice]:
+    """Meters' balances by the tariff in force (the rules', if none was imported), or why a meter has none."""
     with bootstrap.store(config) as opened, opened.view() as uow:
         tariffs = [row.tariff for row in uow.tariffs()] or [bootstrap.rules(config, festivals=False).tariff]
         changed = [changed_terms(row, uow) for row in rows]
     prices, zone, today = PriceBook(tariffs), ZoneInfo(config.zone), _today(config)
-    try:
-        return [shown_balance(row, prices, today, zone, terms) for row, terms in zip(rows, changed, strict=True)]
-    except NoPrice as error:
-        raise HeadendError(f"no balance can be shown: {error}; see `headend tariff list`") from error
+    shown: list[Balance | NoPrice] = []
+    for row, terms in zip(rows, changed, strict=True):
+        try:
+            shown.append(shown_balance(row, prices, today, zone, terms))
+        except NoPrice as error:
+            shown.append(error)
+    return shown
 
 
 def _today(config: Config) -> int:

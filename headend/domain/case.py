@@ -24,8 +24,8 @@ class Case:
     `zero_since_s`: since when the balance is below the cut limit; `exhausted_since_s`: since when emergency credit
     is used up too; None: not so, or not known since when. `no_cut_before_s`: a promise, as after a part payment.
     `settled_day`: the newest billing day that is charged; `unsettled_wh`: what was drawn since then.
-    `unsettled_recharges`: how many are accepted and not yet applied at the meter. `relay_ordered_open`: it is open,
-    or an order to open it is on its way.
+    `unsettled_recharges`: how many are accepted and not yet applied at the meter. `relay_ordered_open`: it is
+    open, or an order to open it is on its way.
     """
 
     meter: str

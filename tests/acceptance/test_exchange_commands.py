@@ -1,5 +1,6 @@
 """`headend meter exchange` as a clerk enters it: beside a running head-end, and typed wrongly."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,29 @@ def test_exchange_beside_a_running_head_end(site: Site, mosquitto: int) -> None:
     assert site.good("exceptions", "list", "--json").json() == []
     done = site.headend("audit")
     assert done.status == 0, done.output
+
+
+def test_register_of_a_lost_device_is_entered_by_a_person(site: Site) -> None:
+    day = {"HEADEND_CLOCK": f"2024-11-02T10:00:00+05:30@{time.time()}x1"}
+    enter = ("meter", "reading", "M1", "--day", "2024-10-29", "--register-wh", "1000")
+    with site.unchanged():
+        refused(site.headend("meter", "reading", "M9", *enter[3:], *WHO, **day), "M9 is not registered", status=3)
+        refused(
+            site.headend(*enter[:4], "2024-02-30", *enter[5:], *WHO, **day), "--day '2024-02-30' is not a date"
+        )
+        refused(site.headend(*enter[:4], "2024-11-02", *enter[5:], *WHO, **day), "is not over yet")
+        refused(site.headend(*enter, "--at", "24:00", *WHO, **day), "--at '24:00' is not a time of day")
+        refused(site.headend(*enter[:-1], "999", *WHO, **day), "showed 1000 and 1000 Wh")
+    done = site.good(*enter, *WHO, **day)
+    assert done.output == "ENTERED: 1,000 Wh of M1 at the end of 2024-10-29\n"
+    assert site.good(*enter, *WHO, **day).output.startswith("EXISTS: ")
+    assert "READING_ENTERED of meter/M1 by clerk: display broken" in site.good("evidence", "M1").output
+    site.audit_in_flight()
+
+
+def test_meter_of_a_category_without_a_price_hides_no_other(site: Site) -> None:
+    site.good("meter", "add", "M3", "--region", "R1", "--gateway", "G1", "--category", "nosuch")
+    listed = {row["meter"]: row["balance_micros"] for row in site.good("meter", "list", "--json").json()["meters"]}
+    assert listed == {"M1": 0, "M2": 0, "M3": None}
+    assert "no price" in site.good("meter", "list").output
+    refused(site.headend("balance", "M3"), "no balance can be shown", "nosuch", "headend tariff list")
