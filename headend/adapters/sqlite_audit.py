@@ -1,6 +1,7 @@
 """What the audit of protection asks of the store. See `service.ports.audit`."""
 
 import json
+from typing import Any
 
 from headend.adapters.sqlite_statements import SqliteStatements
 from headend.domain.windows import Moratorium
@@ -15,7 +16,7 @@ class SqliteAuditRows(SqliteStatements):
 
     def issued_cuts(self) -> list[IssuedCut]:
         return [
-            IssuedCut(key, meter, region, feeder, origin, json.loads(basis), issued_at_s, version, sent_at_s)
+            IssuedCut(key, meter, region, feeder, origin, _basis(basis), issued_at_s, version, sent_at_s)
             for key, meter, region, feeder, origin, basis, issued_at_s, version, sent_at_s in self._all(
                 "issued_cuts"
             )
@@ -29,3 +30,12 @@ class SqliteAuditRows(SqliteStatements):
 
     def regions_of_meters(self) -> dict[str, str]:
         return dict(self._all("regions_of_meters"))
+
+
+def _basis(text: str) -> dict[str, Any]:
+    """What a decision was based on; nothing, if somebody made it unreadable."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

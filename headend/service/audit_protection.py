@@ -21,6 +21,9 @@ from headend.service.ports import FleetLog, UnitOfWork
 
 Violation = tuple[str, str]
 
+_NEEDED: Final = ("balance_micros", "read_at_s", "unsettled_recharges")
+"""What a cut's basis has to say."""
+
 TELLING_REFUSALS: Final = frozenset({"PROTECTED", "POLICY_EXPIRED"})
 """A meter that refuses an order to open with one of these was sent what never should have left."""
 
@@ -64,13 +67,15 @@ class ProtectionAudit:
         for cut in uow.issued_cuts():
             if cut.origin == Origin.ORDER and not rules.debt_only:
                 continue
-            basis = cut.basis
-            read_at_s = basis["read_at_s"]
-            if basis["balance_micros"] >= rules.cut_below_micros:
-                yield cut.meter, f"cut at {cut.issued_at_s} with a balance of {basis['balance_micros']} micros"
-            if read_at_s is None or cut.issued_at_s - read_at_s > rules.stale_after_s:
+            balance_micros, read_at_s, recharges = (cut.basis.get(name) for name in _NEEDED)
+            if not isinstance(balance_micros, int) or not isinstance(read_at_s, int) or recharges is None:
+                yield cut.meter, f"cut at {cut.issued_at_s} on a basis that does not say {', '.join(_NEEDED)}"
+                continue
+            if balance_micros >= rules.cut_below_micros:
+                yield cut.meter, f"cut at {cut.issued_at_s} with a balance of {balance_micros} micros"
+            if cut.issued_at_s - read_at_s > rules.stale_after_s:
                 yield cut.meter, f"cut at {cut.issued_at_s} on a reading of {read_at_s}"
-            if basis["unsettled_recharges"] or uow.recharges_on_their_way(cut.meter_key, cut.issued_at_s):
+            if recharges or uow.recharges_on_their_way(cut.meter_key, cut.issued_at_s):
                 yield cut.meter, f"cut at {cut.issued_at_s} with a recharge on its way"
 
     def within_caps(self, uow: UnitOfWork) -> Iterator[Violation]:
@@ -104,12 +109,12 @@ class ProtectionAudit:
             and (row.ended_at_s or 2**62) - row.began_at_s >= recovery.min_outage_s
         ]
         for cut in uow.issued_cuts():
-            zero_s = cut.basis["zero_since_s"]
+            zero_s = cut.basis.get("zero_since_s")
             by_debt = cut.origin == Origin.DEBT or protection.debt_only
             if (
                 by_debt
                 and protection.grace_s
-                and (zero_s is None or cut.issued_at_s - zero_s < protection.grace_s)
+                and (not isinstance(zero_s, int) or cut.issued_at_s - zero_s < protection.grace_s)
             ):
                 yield cut.meter, f"cut at {cut.issued_at_s}, its credit ended at {zero_s}"
             for outage in outages:

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from running import Done, Site, copy_site, make_site
+from running import Done, Site, change, copy_site, make_site
 from unit.service.bench import RUPEE, ZONE
 from unit.service.protect_bench import ProtectBench
 
@@ -184,3 +184,18 @@ def test_a_moratorium_that_makes_no_sense_is_refused(
         )
     assert done.status == ExitStatus.BAD_INPUT
     assert complaint in done.complaint
+
+
+@pytest.mark.parametrize("basis", ["no json", "[]", "{}", '{"balance_micros": "much"}'])
+def test_a_cut_whose_basis_was_made_unreadable_is_named_by_the_audit(
+    basis: str, in_the_hours: Site, tmp_path: Path
+) -> None:
+    site = copy_site(in_the_hours, tmp_path / "site")
+    site.good(
+        "relay", IN_DEBT[0], "open", "--reason", "unpaid", "--actor", "asha", HEADEND_CLOCK=at(MONDAY, "10:30:00")
+    )
+    change(site.store, f"UPDATE disconnection SET basis = '{basis}' WHERE state = 'ISSUED'")
+    done = site.headend("audit", "--in-flight")
+    assert done.status == ExitStatus.CHECK_FAILED
+    assert f"{IN_DEBT[0]}: cut at" in " ".join(done.output.split())
+    assert "on a basis that does not say balance_micros" in " ".join(done.output.split())

@@ -9,7 +9,10 @@ from headend.domain.windows import Moratorium
 
 @dataclass(frozen=True, slots=True)
 class IssuedCut:
-    """A decision to cut, with the case that it was based on. `sent_at_s` None: it never left."""
+    """A decision to cut, with the case that it was based on. `sent_at_s` None: it never left.
+
+    `basis`: as it stands in the store, where somebody may have changed it.
+    """
 
     meter_key: int
     meter: str
@@ -24,8 +27,8 @@ class IssuedCut:
     @property
     def exhausted_since_s(self) -> int | None:
         """Since when emergency credit was used up too, as the decision had it."""
-        found = self.basis["exhausted_since_s"]
-        return None if found is None else int(found)
+        found = self.basis.get("exhausted_since_s")
+        return found if isinstance(found, int) else None
 
 
 class AuditRows(Protocol):
