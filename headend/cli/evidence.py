@@ -9,7 +9,15 @@ from zoneinfo import ZoneInfo
 import typer
 
 from headend import bootstrap
-from headend.cli.options import ClockOption, ConfigOption, JsonOption, StoreOption, read_config, unknown_meter
+from headend.cli.options import (
+    ClockOption,
+    ConfigOption,
+    JsonOption,
+    StoreOption,
+    checked_day,
+    read_config,
+    unknown_meter,
+)
 from headend.cli.output import as_json, print_json
 from headend.config import Config
 from headend.domain.calendar import iso_text, local_text, midnight_s
@@ -42,8 +50,8 @@ def evidence(
     """
     settings = read_config(config, store, clock)
     zone = ZoneInfo(settings.zone)
-    from_s = 0 if from_day is None else midnight_s(_day(from_day), zone)
-    to_s = MAX_TIME_S if to_day is None else midnight_s(_day(to_day) + 1, zone)
+    from_s = 0 if from_day is None else midnight_s(checked_day(from_day, "from"), zone)
+    to_s = MAX_TIME_S if to_day is None else midnight_s(checked_day(to_day, "to") + 1, zone)
     outage_number = _OUTAGE.fullmatch(subject)
     with bootstrap.store(settings) as opened, opened.view() as uow:
         meter = uow.meter_row(subject) if is_id(subject) else None
@@ -71,13 +79,6 @@ def _unclear(subject: str) -> HeadendError:
     return HeadendError(
         f"{subject[:40]!r} is neither a meter nor an outage; see `headend meter list` and `headend outages --all`"
     )
-
-
-def _day(text: str) -> int:
-    try:
-        return date.fromisoformat(text).toordinal()
-    except ValueError as error:
-        raise HeadendError(f"{text[:40]!r} is not a day such as 2024-10-30") from error
 
 
 def _row_json(row: StoryRow) -> Facts:

@@ -79,12 +79,13 @@ def recharge(
 
 def _recharge_batch(batch: Path, config: Config) -> None:
     """Each line is one commit, answered by one line of JSON after it."""
-    failed = 0
+    failed = asked = 0
     clock, rules, zone = bootstrap.clock(config), bootstrap.rules(config, festivals=False), ZoneInfo(config.zone)
     with bootstrap.store(config) as opened, opened_file(batch) as lines:
         for number, line in enumerate(iter(lines.readline, ""), start=1):
             if not line.strip():
                 continue
+            asked += 1
             try:
                 fields = [field.strip() for field in line.split(",")]
                 if len(fields) != 3:
@@ -98,6 +99,8 @@ def _recharge_batch(batch: Path, config: Config) -> None:
                 recorded = take_recharge(request, rules, zone, uow, clock.now_s())
             failed += recorded.outcome not in (RecordOutcome.RECORDED, RecordOutcome.EXISTS)
             print_json_line({"line": number} | _recorded_json(recorded))
+    if not asked:
+        raise HeadendError(f"{batch} has no line METER,RUPEES,REFERENCE")
     if failed:
         raise HeadendError(f"{failed} lines were not recorded; their answers say why")
 

@@ -43,6 +43,7 @@ MAX_REASON_CHARS: Final = 200
 
 PAGE: Final = 1_000
 
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _REFERENCE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -69,7 +70,7 @@ def checked_day(text: str, option: str) -> int:
         HeadendError: it is no date, or not of these centuries.
     """
     try:
-        day = date.fromisoformat(text).toordinal() if len(text) == len("2024-10-30") else 0
+        day = date.fromisoformat(text).toordinal() if _DATE.fullmatch(text) else 0
     except ValueError:
         day = 0
     if not FIRST_DAY <= day <= LAST_DAY:

@@ -244,6 +244,8 @@ TERMS = ("meter", "terms", "M1", "--from", "2030-01-01", "--category", "rural")
         ((*TERMS, "--actor", "clerk", "--reason", "x" * 201), 2, "--reason must be"),
         ((*TERMS, "--actor", "clerk"), 2, "Missing option '--reason'"),
         (("meter", "move-out", "M1", "--last-day", "2024-02-30", *WHO), 2, "not a date such as"),
+        (("meter", "move-out", "M1", "--last-day", "2024-W01-1", *WHO), 2, "not a date such as"),
+        (("evidence", "M1", "--from", "2024-W01-1"), 2, "not a date such as"),
         (("meter", "move-out", "M1", "--last-day", "2024-10-27", *WHO), 4, "another consumer's time"),
         (("reverse", "NEVER", *WHO), 2, "the ledger has no transfer NEVER"),
         (("reverse", "a b", *WHO), 2, "reference 'a b'"),

@@ -215,6 +215,14 @@ def test_a_batch_answers_each_line_and_goes_on_after_a_bad_one(counter: Site) ->
     counter.audit_in_flight()
 
 
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_a_batch_without_a_line_is_no_batch(text: str, counter: Site) -> None:
+    with counter.unchanged():
+        done = counter.headend("recharge", "--batch", "-", text=text)
+    assert (done.status, done.output) == (2, "")
+    assert "no line METER,RUPEES,REFERENCE" in done.complaint
+
+
 def test_a_relay_order_waits_in_the_queue_with_its_reason(counter: Site) -> None:
     opened = counter.good("relay", "C2", "open", "--reason", "arrears of October")
     assert "version 1" in opened.output
