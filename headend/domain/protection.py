@@ -127,27 +127,16 @@ def _after_zero(case: Case, rules: ProtectionRules, length_s: int) -> int:
     return case.zero_since_s + length_s
 
 
-def _stale_reading(case: Case, rules: ProtectionRules, situation: Situation) -> int:
-    if case.read_at_s is None:
-        return NO_END
-    age_s = situation.now_s - case.read_at_s
-    return _while(age_s > rules.stale_after_s or age_s < -rules.spread.clock_tolerance_s)
-
-
-def _implausible_reading(case: Case, rules: ProtectionRules, situation: Situation) -> int:
-    if rules.max_day_wh is None:
-        return OVER
-    return _while(case.unsettled_wh > rules.max_day_wh * max(1, situation.today - case.settled_day))
-
-
 _CHECKS: Final[dict[Reason, Callable[[Case, ProtectionRules, Situation], int]]] = {
     Reason.PROTECTED_HOURS: _protected_hours,
     Reason.MORATORIUM: lambda case, rules, at: at.moratorium.until_s if at.moratorium else OVER,
     Reason.IN_CREDIT: lambda case, rules, at: _in_credit(case, rules),
     Reason.GRACE: lambda case, rules, at: _grace(case, rules),
     Reason.EMERGENCY_CREDIT: lambda case, rules, at: _emergency(case, rules),
-    Reason.STALE_READING: _stale_reading,
-    Reason.IMPLAUSIBLE_READING: _implausible_reading,
+    Reason.STALE_READING: lambda case, rules, at: _while(not rules.is_fresh(case.read_at_s, at.now_s)),
+    Reason.IMPLAUSIBLE_READING: lambda case, rules, at: _while(
+        not rules.believes(case.unsettled_wh, at.today - case.settled_day)
+    ),
     # Yesterday's snapshot may still be on its way.
     Reason.PROVISIONAL_BALANCE: lambda case, rules, at: _while(case.settled_day < at.today - 2),
     Reason.UNSETTLED_RECHARGE: lambda case, rules, at: _while(case.unsettled_recharges > 0),

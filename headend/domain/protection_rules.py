@@ -37,6 +37,14 @@ class ProtectionRules:
         """The balance at which nothing is left, emergency credit included."""
         return self.cut_below_micros - self.emergency_credit_micros
 
+    def is_fresh(self, read_at_s: int | None, now_s: int) -> bool:
+        """Whether a reading tells how things stand: it is not too old, nor from the future."""
+        return read_at_s is not None and -self.spread.clock_tolerance_s <= now_s - read_at_s <= self.stale_after_s
+
+    def believes(self, unsettled_wh: int, open_days: int) -> bool:
+        """Whether a home can have drawn so much in the days that are not charged, today among them."""
+        return self.max_day_wh is None or unsettled_wh <= self.max_day_wh * max(1, open_days)
+
     def emergency_days(self, load_w: int | None) -> int:
         """Days of emergency credit of a home. One whose load is not known has the most that there is."""
         if load_w is None:

@@ -170,6 +170,7 @@ def test_exception_holds_the_lane_that_its_name_begins_with() -> None:
         ExceptionKind.NO_PRICE,
         ExceptionKind.PLAN_BROKEN,
         ExceptionKind.METER_SILENT,
+        ExceptionKind.DAY_NOT_SETTLED,
         ExceptionKind.COMMAND_REJECTED,
         ExceptionKind.OPEN_WITHOUT_ORDER,
     }
