@@ -21,7 +21,7 @@ from headend.cli.options import (
     MeterArgument,
     ReasonOption,
     StoreOption,
-    checked_reason,
+    check_kept,
     read_config,
     unknown_meter,
 )
@@ -60,8 +60,7 @@ def plan(
 ) -> None:
     """Put a meter's debt into a plan; without --instalments or --share in the way that the rules name."""
     settings = read_config(config, store, clock)
-    checked_reason(actor, "actor")
-    checked_reason(reason)
+    check_kept(actor, reason)
     rules = _rules(settings, instalments, share)
     amount_micros = None if amount is None else _amount(amount)
     find_meter(meter, settings)
@@ -83,8 +82,7 @@ def cancel(
 ) -> None:
     """End a meter's plan; what has not come back is the consumer's debt again."""
     settings = read_config(config, store, clock)
-    checked_reason(actor, "actor")
-    checked_reason(reason)
+    check_kept(actor, reason)
     find_meter(meter, settings)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         planned = cancel_plan(meter, actor, reason, uow, bootstrap.clock(settings).now_s())

@@ -18,9 +18,9 @@ from headend.cli.options import (
     ReasonOption,
     StoreOption,
     ToOption,
+    check_kept,
     checked_day,
     checked_id,
-    checked_reason,
     checked_reference,
     day_range,
     read_config,
@@ -89,7 +89,7 @@ def terms(
         raise HeadendError("say --category, --load-w, or both")
     checked = None if category is None else checked_id(category, "category")
     day = checked_day(from_day, "from")
-    _check_kept(actor, reason)
+    check_kept(actor, reason)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         now_s = bootstrap.clock(settings).now_s()
         outcome = change_terms(held_meter(meter, uow), day, checked, load_w, actor, reason, uow, now_s)
@@ -109,7 +109,7 @@ def moved_out(
     """End a consumer's account with a day; what is left on it is refunded once that day is settled."""
     settings = read_config(config, store, clock)
     day = checked_day(last_day, "last-day")
-    _check_kept(actor, reason)
+    check_kept(actor, reason)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         row, now_s = held_meter(meter, uow), bootstrap.clock(settings).now_s()
         if day > day_of(now_s, ZoneInfo(settings.zone)) + MOVE_OUT_DAYS_AHEAD:
@@ -139,7 +139,7 @@ def exchange(
     """Enter that a meter's device was exchanged: account, bills and credit go on; the meter has the new id now."""
     settings = read_config(config, store, clock)
     devices = Devices(checked_id(meter), checked_id(new_device), final_wh, opening_wh)
-    _check_kept(actor, reason)
+    check_kept(actor, reason)
     limits = RegisterLimits(settings.max_day_wh, settings.rollover_wh)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         now_s = bootstrap.clock(settings).now_s()
@@ -173,7 +173,7 @@ def reverse_transfer(
     """Take back a recharge or a day's charge by a transfer that names it. A second time changes nothing."""
     settings = read_config(config, store, clock)
     checked = reference if reference.startswith("charge/") else checked_reference(reference)
-    _check_kept(actor, reason)
+    check_kept(actor, reason)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         done = reverse(checked, actor, reason, uow, bootstrap.clock(settings).now_s())
     if done.outcome is ReverseOutcome.UNKNOWN_REFERENCE:
@@ -202,7 +202,7 @@ def rebill_days(
     """Reverse a meter's charges from a day on; `headend serve` bills the days anew, by the terms in force then."""
     settings = read_config(config, store, clock)
     day = checked_day(from_day, "from")
-    _check_kept(actor, reason)
+    check_kept(actor, reason)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         row = held_meter(meter, uow)
         if not max(row.installed_day, row.account_from_day) <= day <= row.settled_day:
@@ -215,11 +215,6 @@ def rebill_days(
         print_json({"meter": meter, "from": from_day, "days": count})
     else:
         print(f"meter {meter}: {count} days from {from_day} on are reversed and will be billed anew")
-
-
-def _check_kept(actor: str, reason: str) -> None:
-    checked_reason(actor, "actor")
-    checked_reason(reason)
 
 
 def _say(meter: str, outcome: TermsOutcome, what: str, json: bool) -> None:

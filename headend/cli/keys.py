@@ -16,8 +16,8 @@ from headend.cli.options import (
     ConfigOption,
     JsonOption,
     StoreOption,
+    check_kept,
     checked_id,
-    checked_reason,
     read_config,
 )
 from headend.cli.output import print_json, print_table
@@ -83,8 +83,7 @@ def rotate_keys(
 ) -> None:
     """Make a new key. Meters may use it at once, the head-end signs with it later; a running one takes it up."""
     settings = read_config(config, store, clock)
-    checked_reason(actor, "actor")
-    checked_reason(reason)
+    check_kept(actor, reason)
     sign_after_s, overlap_s = (int(timedelta(hours=hours).total_seconds()) for hours in (sign_after_h, overlap_h))
     # Within the transaction: a ring that cannot be written leaves no act, and an act that cannot, an error.
     with bootstrap.store(settings) as opened, opened.transaction() as uow:

@@ -102,6 +102,16 @@ def checked_reason(text: str, option: str = "reason") -> str:
     return text
 
 
+def check_kept(actor: str, reason: str) -> None:
+    """Who does something, and why: both are kept.
+
+    Raises:
+        HeadendError: as `checked_reason`.
+    """
+    checked_reason(actor, "actor")
+    checked_reason(reason)
+
+
 def checked_reference(text: str) -> str:
     """A caller's reference for a recharge.
 

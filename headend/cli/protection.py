@@ -20,8 +20,8 @@ from headend.cli.options import (
     LimitOption,
     ReasonOption,
     StoreOption,
+    check_kept,
     checked_id,
-    checked_reason,
     read_config,
 )
 from headend.cli.output import as_json, print_json, print_table
@@ -65,8 +65,7 @@ def declare(
     """Declare that nobody is cut for a time, in one region or everywhere; meters are told too."""
     settings = read_config(config, store, clock)
     from_s, to_s = _instant(from_time, "from", settings), _instant(to_time, "to", settings)
-    checked_reason(actor, "actor")
-    checked_reason(reason)
+    check_kept(actor, reason)
     now_s = bootstrap.clock(settings).now_s()
     if to_s <= max(from_s, now_s):
         raise HeadendError(f"--to {to_time} is not after --from {from_time}, or is past")
@@ -97,8 +96,7 @@ def end(
 ) -> None:
     """End a moratorium before its time."""
     settings = read_config(config, store, clock)
-    checked_reason(actor, "actor")
-    checked_reason(reason)
+    check_kept(actor, reason)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         now_s = bootstrap.clock(settings).now_s()
         if not uow.end_moratorium(number, actor, now_s):
@@ -225,8 +223,7 @@ def _end_quarantine(
     config: Config,
     json: bool,
 ) -> None:
-    checked_reason(actor, "actor")
-    checked_reason(reason)
+    check_kept(actor, reason)
     if bool(numbers) == (first is not None):
         raise HeadendError("say which: NUMBER... as `headend quarantine list` shows them, or --first COUNT")
     if first is not None:

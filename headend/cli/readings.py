@@ -14,9 +14,9 @@ from headend.cli.options import (
     JsonOption,
     ReasonOption,
     StoreOption,
+    check_kept,
     checked_day,
     checked_id,
-    checked_reason,
     read_config,
     unknown_meter,
 )
@@ -54,8 +54,7 @@ def enter(
     """Enter a register that a person read, where none came: then the day can be settled."""
     settings = read_config(config, store, clock)
     reading = ManualReading(checked_id(device), checked_day(day, "day"), _minute(at), register_wh, replace)
-    checked_reason(actor, "actor")
-    checked_reason(reason)
+    check_kept(actor, reason)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         now_s = bootstrap.clock(settings).now_s()
         today = day_of(now_s, ZoneInfo(settings.zone))

@@ -18,8 +18,8 @@ from headend.cli.options import (
     ReasonOption,
     StoreOption,
     ToOption,
+    check_kept,
     checked_day,
-    checked_reason,
     read_config,
 )
 from headend.cli.output import print_json, print_table
@@ -64,8 +64,7 @@ def import_version(
 ) -> None:
     """Enter a version of the tariff, in force from its day on. Once a day was charged by it, it never changes."""
     settings = read_config(config, store, clock)
-    checked_reason(actor, "actor")
-    checked_reason(reason)
+    check_kept(actor, reason)
     if (file is None) == (preset is None):
         raise HeadendError("say a FILE, or --preset NAME")
     tariff = read_rules(preset).tariff.to_domain() if preset is not None else load_tariff(file or Path())

@@ -44,8 +44,7 @@ def list_silent_meters(uow: UnitOfWork, zone: ZoneInfo, now_s: int, after_s: int
     """
     since_s = now_s - after_s
     uow.close_silent_meters(since_s, now_s)
-    listening_since_s = uow.listening_since_s()
-    if listening_since_s is None or listening_since_s >= since_s:
+    if not _have_listened_since(since_s, uow):
         return 0
     return uow.list_silent_meters(since_s, day_of(since_s, zone), now_s, limit)
 
@@ -58,10 +57,14 @@ def list_days_not_settled(uow: UnitOfWork, zone: ZoneInfo, now_s: int, after_s: 
     """
     since_s = now_s - after_s
     uow.close_days_not_settled(now_s)
-    listening_since_s = uow.listening_since_s()
-    if listening_since_s is None or listening_since_s >= since_s:
+    if not _have_listened_since(since_s, uow):
         return 0
     return uow.list_days_not_settled(day_of(since_s, zone), now_s, limit)
+
+
+def _have_listened_since(since_s: int, uow: UnitOfWork) -> bool:
+    listening_since_s = uow.listening_since_s()
+    return listening_since_s is not None and listening_since_s < since_s
 
 
 def list_open_without_order(uow: UnitOfWork, now_s: int, limit: int) -> int:

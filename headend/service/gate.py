@@ -171,11 +171,14 @@ class Gate:
 
     def basis(self, row: CaseRow, origin: Origin) -> dict[str, object]:
         """What a decision about a meter is based on now, as it is kept with it."""
+        return self._basis_of(self.case(row, origin), row)
+
+    def _basis_of(self, case: Case, row: CaseRow) -> dict[str, object]:
         region = row.meter.region
         if region not in self._situation_bases:
             self._situation_bases[region] = self.situation(region).basis()
         kept = {"credits_micros": row.meter.credits_micros, "at": self._situation_bases[region]}
-        return self.case(row, origin).basis() | kept
+        return case.basis() | kept
 
     def cut_time(self, row: CaseRow, from_s: int) -> CutTime | None:
         """When a cut may go that is due from a time on: its own moment in the next permitted stretch."""
@@ -226,7 +229,8 @@ class Gate:
         return min(self._now_s + spread.expires_after_s, last_s) if from_s <= self._now_s < last_s else None
 
     def _decide(self, row: CaseRow, wish: Wish, waits: bool) -> tuple[Decision, dict[str, object]]:
-        case, basis = self.case(row, wish.origin), self.basis(row, wish.origin)
+        case = self.case(row, wish.origin)
+        basis = self._basis_of(case, row)
         key, meter = row.meter_key, row.meter.meter
         if waits:
             return Decision(key, meter, Verdict.REFUSED, (Withheld.IN_QUARANTINE.value,)), basis
