@@ -13,11 +13,12 @@ from headend.domain.calendar import day_of
 from headend.domain.caps import CAP_PERIOD_S
 from headend.domain.case import Origin
 from headend.domain.rules import Rules
-from headend.domain.tariff_book import NoPrice, PriceBook
+from headend.domain.tariff_book import NoPrice
 from headend.domain.windows import Moratorium, window_at
 from headend.service.accounts import changed_terms, shown_balance
 from headend.service.journal import OutageKind
 from headend.service.ports import FleetLog, UnitOfWork
+from headend.service.tariffs import prices_at_hand
 
 Violation = tuple[str, str]
 
@@ -129,7 +130,7 @@ class ProtectionAudit:
     def reconnected(self, uow: UnitOfWork, now_s: int) -> Iterator[Violation]:
         """I20: a home cut for debt whose credit suffices again has its supply ordered back."""
         limit_micros = self.rules.protection.reconnection.from_micros
-        prices = PriceBook([row.tariff for row in uow.tariffs()] or [self.rules.tariff])
+        prices = prices_at_hand(self.rules.tariff, uow)
         keys = [meter_key for meter_key, _, _ in uow.lasting_cuts(0, -1)]
         for row in uow.cases(keys):
             changed = changed_terms(row.meter, uow)

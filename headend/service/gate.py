@@ -20,13 +20,14 @@ from headend.domain.protection import Refused, may_disconnect
 from headend.domain.recovery import Phase
 from headend.domain.rules import Rules
 from headend.domain.spread import CutTime, cut_time
-from headend.domain.tariff_book import NoPrice, PriceBook
+from headend.domain.tariff_book import NoPrice
 from headend.domain.windows import next_permitted, window_at
 from headend.service.accounts import changed_terms, shown_balance
 from headend.service.ports import UnitOfWork
 from headend.service.ports.billing import Terms
 from headend.service.ports.protection import CaseRow, NewDisconnection
 from headend.service.settle import terms_on
+from headend.service.tariffs import prices_at_hand
 
 CAP_REASON: Final = "CAP_{}"
 """Why a wish is in quarantine: the cap that is reached, as CAP_FLEET."""
@@ -81,7 +82,7 @@ class Gate:
         self._uow = uow
         self._now_s = now_s
         self._today = day_of(now_s, zone)
-        self._prices = PriceBook([row.tariff for row in uow.tariffs()] or [rules.tariff])
+        self._prices = prices_at_hand(rules.tariff, uow)
         self.moratoria = uow.moratoria(now_s)
         self._phases = {row.region: row.state for row in uow.recoveries()}
         self._situations: dict[str, Situation] = {}

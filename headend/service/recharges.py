@@ -6,12 +6,13 @@ from headend.domain.calendar import day_of
 from headend.domain.ledger import RecordOutcome
 from headend.domain.rules import Rules
 from headend.domain.standing import NO_DEBT
-from headend.domain.tariff_book import NoPrice, PriceBook
+from headend.domain.tariff_book import NoPrice
 from headend.service.accounts import Recharge, Recorded, changed_terms, record_recharge, shown_balance
 from headend.service.arrears import take_share
 from headend.service.notices import notice_of_recharge
 from headend.service.ports import UnitOfWork
 from headend.service.reconnections import reconnect_after_recharge
+from headend.service.tariffs import prices_at_hand
 
 
 def take_recharge(recharge: Recharge, rules: Rules, zone: ZoneInfo, uow: UnitOfWork, now_s: int) -> Recorded:
@@ -33,7 +34,7 @@ def _end_debt(meter_key: int, rules: Rules, zone: ZoneInfo, uow: UnitOfWork, now
     (row,) = uow.cases([meter_key])
     if row.zero_since_s is None:
         return
-    prices = PriceBook([each.tariff for each in uow.tariffs()] or [rules.tariff])
+    prices = prices_at_hand(rules.tariff, uow)
     try:
         shown = shown_balance(row.meter, prices, day_of(now_s, zone), zone, changed_terms(row.meter, uow))
     except NoPrice:

@@ -9,9 +9,10 @@ from headend.domain.calendar import day_of
 from headend.domain.evidence import Act, ActKind
 from headend.domain.reconnection import reconnect
 from headend.domain.rules import Rules
-from headend.domain.tariff_book import NoPrice, PriceBook
+from headend.domain.tariff_book import NoPrice
 from headend.service.accounts import changed_terms, shown_balance
 from headend.service.ports import UnitOfWork
+from headend.service.tariffs import prices_at_hand
 
 RECONNECT_LIMIT: Final = 500
 """Most homes without supply that one step looks at."""
@@ -43,7 +44,7 @@ def _reconnect(
 ) -> int:
     if not cuts:
         return 0
-    prices, today = PriceBook([row.tariff for row in uow.tariffs()] or [rules.tariff]), day_of(now_s, zone)
+    prices, today = prices_at_hand(rules.tariff, uow), day_of(now_s, zone)
     rows = {row.meter_key: row for row in uow.cases([key for key, _, _ in cuts])}
     closed, acts = [], []
     for meter_key, number, basis_text in cuts:

@@ -11,6 +11,11 @@ from headend.service.ports import UnitOfWork
 from headend.service.ports.billing import TariffRow, Terms
 
 
+def prices_at_hand(own: Tariff, uow: UnitOfWork) -> PriceBook:
+    """The prices of all imported tariffs; where none was ever imported, those of the rules' own."""
+    return PriceBook([row.tariff for row in uow.tariffs()] or [own])
+
+
 class TariffBook:
     """The versions at hand, with the keys that the store has for them."""
 
