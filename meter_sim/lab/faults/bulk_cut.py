@@ -1,0 +1,22 @@
+"""An operator's error in bulk: a list of homes to cut that is the wrong list."""
+
+from random import Random
+from typing import ClassVar, Literal
+
+from meter_sim.lab.faults.fault import Fault, Mend, Share, mend_nothing, some
+from meter_sim.lab.plant import Plant
+
+
+class BulkCut(Fault):
+    """One command orders a share of all homes cut."""
+
+    fault: Literal["bulk-cut"] = "bulk-cut"
+    share: Share = 0.6
+    reason: str = "list of the wrong file"
+
+    momentary: ClassVar[bool] = True
+
+    def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
+        """See `Fault.begin`."""
+        plant.order_cut(some(plant.meters, self.share, chance), "operator", self.reason)
+        return mend_nothing

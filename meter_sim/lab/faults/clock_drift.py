@@ -1,0 +1,24 @@
+"""A clock runs fast or slow: the head-end's, or those of the meters behind a share of the gateways."""
+
+from random import Random
+from typing import Literal
+
+from pydantic import Field
+
+from meter_sim.lab.faults.fault import Fault, Mend, Share, some
+from meter_sim.lab.plant import ClockShift, Part, Plant
+
+
+class ClockDrift(Fault):
+    """A clock gains `drift_ppm` millionths (below 0: loses) until the end of the fault, and is set right then."""
+
+    fault: Literal["clock-drift"] = "clock-drift"
+    part: Literal[Part.HEADEND, Part.FLEET]
+    drift_ppm: int = Field(ge=-500_000, le=500_000)
+    share: Share = 1.0
+
+    def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
+        """See `Fault.begin`."""
+        gateways = tuple(some(plant.gateways, self.share, chance))
+        plant.shift_clock(name, self.part, ClockShift(0, self.drift_ppm, gateways))
+        return lambda: plant.shift_clock(name, self.part, None)

@@ -1,0 +1,24 @@
+"""A clock jumps: the head-end's, or those of the meters behind a share of the gateways."""
+
+from random import Random
+from typing import Literal
+
+from pydantic import Field
+
+from meter_sim.lab.faults.fault import Fault, Mend, Share, some
+from meter_sim.lab.plant import ClockShift, Part, Plant
+
+
+class ClockJump(Fault):
+    """A clock is `offset_s` ahead (below 0: behind) until the end of the fault."""
+
+    fault: Literal["clock-jump"] = "clock-jump"
+    part: Literal[Part.HEADEND, Part.FLEET]
+    offset_s: int = Field(ge=-4_000_000_000, le=4_000_000_000, description="-1700000000: it boots in 1970.")
+    share: Share = 1.0
+
+    def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
+        """See `Fault.begin`."""
+        gateways = tuple(some(plant.gateways, self.share, chance))
+        plant.shift_clock(name, self.part, ClockShift(self.offset_s, 0, gateways))
+        return lambda: plant.shift_clock(name, self.part, None)

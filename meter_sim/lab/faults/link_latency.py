@@ -1,0 +1,21 @@
+"""Messages arrive late."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from meter_sim.lab.faults.link import LinkFault
+from meter_sim.lab.toxics import Toxic
+from meter_sim.lab.toxics.latency import Latency
+
+
+class LinkLatency(LinkFault):
+    """Each message takes `latency_ms` longer, give or take `jitter_ms`; order is kept."""
+
+    fault: Literal["link-latency"] = "link-latency"
+    latency_ms: int = Field(default=200, ge=0, le=600_000)
+    jitter_ms: int = Field(default=0, ge=0, le=600_000)
+
+    def toxic(self) -> Toxic:
+        """See `LinkFault.toxic`."""
+        return Latency(latency_ms=self.latency_ms, jitter_ms=self.jitter_ms)

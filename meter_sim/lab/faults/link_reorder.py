@@ -1,0 +1,21 @@
+"""Messages overtake each other."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from meter_sim.lab.faults.link import LinkFault
+from meter_sim.lab.toxics import Toxic
+from meter_sim.lab.toxics.reorder import Reorder
+
+
+class LinkReorder(LinkFault):
+    """A share of messages is held back for up to `delay_ms`, while later ones pass."""
+
+    fault: Literal["link-reorder"] = "link-reorder"
+    reorder: float = Field(default=0.2, gt=0, le=1, description="Share of messages.")
+    delay_ms: int = Field(default=500, ge=1, le=600_000)
+
+    def toxic(self) -> Toxic:
+        """See `LinkFault.toxic`."""
+        return Reorder(probability=self.reorder, delay_ms=self.delay_ms)

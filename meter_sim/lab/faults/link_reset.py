@@ -1,0 +1,20 @@
+"""Connections are cut, and cut again."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from meter_sim.lab.faults.link import LinkFault
+from meter_sim.lab.toxics import Toxic
+from meter_sim.lab.toxics.reset import Reset
+
+
+class LinkReset(LinkFault):
+    """A connection is reset `timeout_ms` after it was made; what was on its way is lost."""
+
+    fault: Literal["link-reset"] = "link-reset"
+    timeout_ms: int = Field(default=0, ge=0, le=600_000)
+
+    def toxic(self) -> Toxic:
+        """See `LinkFault.toxic`."""
+        return Reset(timeout_ms=self.timeout_ms)

@@ -1,0 +1,19 @@
+"""A process stands still and keeps its connections: SIGSTOP, and SIGCONT at the end of the fault."""
+
+from random import Random
+from typing import Literal
+
+from meter_sim.lab.faults.fault import Fault, Mend
+from meter_sim.lab.plant import Part, Plant
+
+
+class ProcessPause(Fault):
+    """A part does nothing for a while, as in a long pause of a virtual machine."""
+
+    fault: Literal["process-pause"] = "process-pause"
+    part: Literal[Part.HEADEND, Part.BROKER, Part.FLEET]
+
+    def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
+        """See `Fault.begin`."""
+        plant.pause(self.part)
+        return lambda: plant.resume(self.part)

@@ -1,0 +1,22 @@
+"""A process gets too little of the machine: it runs for a share of the time only."""
+
+from random import Random
+from typing import Literal
+
+from pydantic import Field
+
+from meter_sim.lab.faults.fault import Fault, Mend
+from meter_sim.lab.plant import Part, Plant
+
+
+class ProcessSlow(Fault):
+    """A part runs for `runs` of the time, in turns of SIGSTOP and SIGCONT."""
+
+    fault: Literal["process-slow"] = "process-slow"
+    part: Literal[Part.HEADEND, Part.BROKER, Part.FLEET]
+    runs: float = Field(default=0.2, gt=0, lt=1, description="Share of the time that it runs.")
+
+    def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
+        """See `Fault.begin`."""
+        plant.slow(name, self.part, self.runs)
+        return lambda: plant.slow(name, self.part, 1.0)
