@@ -97,6 +97,10 @@ class Plant(Protocol):
         """Virtual time."""
 
     @property
+    def wall_patience_s(self) -> float:
+        """Wall seconds that it may take at least to catch up, however fast virtual time runs."""
+
+    @property
     def gateways(self) -> Sequence[str]:
         """Their ids, in order; meters stand behind them in equal runs."""
 
@@ -182,3 +186,14 @@ class Plant(Protocol):
 
     def has_converged(self) -> bool:
         """Whether nothing is left to catch up with."""
+
+    def attend(self) -> list[str]:
+        """Do what the head-end's list of exceptions says, as a person would; what was done."""
+
+    # --- the run -------------------------------------------------------------------------------------------
+
+    def set_up(self, payments: Sequence[Payment]) -> list[Mapping[str, Any]]:
+        """Register the meters, record these recharges, then start the clock and all parts; the answers."""
+
+    def finish(self) -> bool:
+        """Stop all in good order, with nothing left in between; whether every reading was handed over."""

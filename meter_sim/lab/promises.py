@@ -32,6 +32,7 @@ class Promises:
     told_before_s: int = 0
     cut_hours: tuple[int, int] = (0, 24)
     holidays: frozenset[date] = frozenset()
+    mix: tuple[tuple[str, int], ...] = (("", 1_000),)
 
     def day_micros(self, category: str, before_wh: int, energy_wh: int) -> int:
         """The bill of a day on which `energy_wh` were drawn, after `before_wh` on earlier days of its month."""
@@ -39,6 +40,10 @@ class Promises:
         exact = _month_micros(slabs, before_wh + energy_wh) - _month_micros(slabs, before_wh)
         # Python rounds a fraction half to even.
         return round(Fraction(exact, self.paisa_micros)) * self.paisa_micros
+
+    def bill_micros(self, category: str, load_w: int, day: date, before_wh: int, energy_wh: int) -> int:
+        """The bill of a home and a day; the fixed charge by its sanctioned load."""
+        return self.day_micros(category, before_wh, energy_wh)
 
     def protects(self, at_s: int, zone: ZoneInfo) -> bool:
         """Whether nobody may be cut at an instant, in debt or not."""
@@ -59,6 +64,8 @@ def _month_micros(slabs: Slabs, month_wh: int) -> int:
 def _days(month: int, *days: int) -> set[date]:
     return {date(2024, month, day) for day in days}
 
+
+BIHAR_MIX: Final = (("urban", 2_000),) * 12 + (("rural", 1_000),) * 5 + (("kutir-jyoti", 500),) * 3
 
 FLAT: Final = Promises({"": ((0, 4_120),)})
 
@@ -81,4 +88,7 @@ BIHAR: Final = Promises(
         | _days(11, 4, 5, 6, 7, 8, 9, 10)  # Chhath and the three days before and after it
         | _days(11, 15)  # Guru Nanak's birthday
     ),
+    mix=BIHAR_MIX,
 )
+
+PROMISES: Final = {"flat": FLAT, "bihar": BIHAR, "uttar-pradesh": FLAT, "great-britain": FLAT}

@@ -70,6 +70,9 @@ class Fault(BaseModel):
     momentary: ClassVar[bool] = False
     """It happens at an instant: `for` means nothing to it."""
 
+    loses_commits: ClassVar[bool] = False
+    """What was answered before it ends may be gone then: providers submit all of it once more."""
+
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """Break something; what mends it. `name` is this occurrence's alone."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """The disk says that it has synced and has not; then the power fails. Nothing can be promised on such a disk."""
 
 from random import Random
-from typing import Literal
+from typing import ClassVar, Literal
 
 from meter_sim.lab.faults.fault import Fault, Mend
 from meter_sim.lab.plant import DiskState, Part, Plant
@@ -11,6 +11,8 @@ class StoreLies(Fault):
     """fsync lies from `at` on, and at the end of the fault the power fails: the judge must find what is gone."""
 
     fault: Literal["store-lies"] = "store-lies"
+
+    loses_commits: ClassVar[bool] = True
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """See `Fault.begin`."""

@@ -1,7 +1,7 @@
 """The store is lost and an old backup takes its place: what was accepted since the backup is not in it."""
 
 from random import Random
-from typing import Literal
+from typing import ClassVar, Literal
 
 from meter_sim.lab.faults.fault import Fault, Mend
 from meter_sim.lab.plant import Plant
@@ -11,6 +11,8 @@ class StoreRestore(Fault):
     """A backup is made at `at`; at the end of `for` the store is gone, and the backup is put in its place."""
 
     fault: Literal["store-restore"] = "store-restore"
+
+    loses_commits: ClassVar[bool] = True
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """See `Fault.begin`."""
