@@ -26,11 +26,10 @@ from headend.cli.progress import progress
 from headend.config import Config
 from headend.domain.calendar import local_text
 from headend.domain.case import Origin
-from headend.domain.evidence import Act, ActKind
 from headend.domain.rules import Rules
 from headend.errors import ExitStatus, HeadendError
-from headend.service.accounts import order_closed
-from headend.service.gate import Decision, Gate, Verdict, Wish, summary
+from headend.service.gate import Decision, Verdict, Wish, summary
+from headend.service.orders import order_relays
 from headend.service.ports import UnitOfWork
 
 CHUNK: Final = 1_000
@@ -107,20 +106,7 @@ def _order(
     meters: list[str], wish: Wish, rules: Rules | None, settings: Config, uow: UnitOfWork
 ) -> list[Decision]:
     """Open registered meters by these rules, or (None) close them: a decision each, in order."""
-    now_s = bootstrap.clock(settings).now_s()
-    keys = {meter: key for meter, key, _ in uow.meter_keys(meters)}
-    if rules is not None:
-        gate = Gate(rules, ZoneInfo(settings.zone), uow, now_s)
-        return gate.decide(uow.cases([keys[meter] for meter in meters]), wish)
-    decisions, acts = [], []
-    for meter in meters:
-        version = order_closed(meter, wish.reason, uow, now_s)
-        decisions.append(Decision(keys[meter], meter, Verdict.ISSUED, relay_version=version))
-        basis = {"relay_version": version}
-        acts.append(Act(now_s, wish.actor, ActKind.RECONNECTED, f"meter/{meter}", wish.reason, basis))
-    uow.note_reconnected(keys.values(), now_s)
-    uow.record_acts(acts)
-    return decisions
+    return order_relays(meters, wish, rules, ZoneInfo(settings.zone), uow, bootstrap.clock(settings).now_s())
 
 
 def _order_all(file: Path, wish: Wish, rules: Rules | None, settings: Config, json: bool) -> None:

@@ -1,0 +1,64 @@
+"""One run of a scenario from beginning to end: folder, plant, course, judge, report."""
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final
+
+from meter_sim.fleet import FleetPlan
+from meter_sim.lab.course import Course, View
+from meter_sim.lab.households import Households, consumer, meters_of, plan_of
+from meter_sim.lab.journal import Journal
+from meter_sim.lab.plant import Plant
+from meter_sim.lab.run_folder import RunFolder
+from meter_sim.lab.scenario import Scenario
+from meter_sim.lab.workload import wishes
+
+REGION: Final = "patna"
+MEMORY: Final = Path("/dev/shm")
+"""A simulation works in memory, where there is such a folder: its store is real, and syncs."""
+
+
+def follow(scenario: Scenario, seed: int, plan: FleetPlan, plant: Plant, folder: RunFolder, view: View) -> None:
+    """Carry a scenario out on a plant.
+
+    Raises:
+        GateError: the steady state before the faults is not there.
+    """
+    homes = Households(scenario, plan, seed)
+    wanted = wishes(scenario.workload, homes.others, scenario.clock.length, seed) + homes.relief()
+    folder.scenario.write_text(scenario.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+    with closing(Journal(folder.journal, lambda: plant.now_s, sync=plant.wall_patience_s > 0)) as journal:
+
+        def register() -> None:
+            journal.note("run", seed=seed, scenario=scenario.name, rules=scenario.rules)
+            for number, meter in enumerate(meters_of(plan), start=1):
+                who, gateway = consumer(scenario.rules, number), plan.gateway_id(number)
+                fields = {"category": who.category, "load_w": who.load_w, "feeder": feeder(gateway)}
+                journal.note("meter", meter=meter, gateway=gateway, **fields)
+
+        Course(scenario, seed, plant, folder, view).run(journal, homes.first_payments(), sorted(wanted), register)
+
+
+def feeder(gateway: str) -> str:
+    """The line that supplies the homes behind a gateway."""
+    return f"F{gateway.removeprefix('G')}"
+
+
+def simulate(
+    scenario: Scenario, seed: int, out: Path, view: View, *, heartbeat_s: float = 900.0, **details: Any
+) -> RunFolder:
+    """Run a scenario in simulation into a folder; `details` are the plant's."""
+    # Here, because a run between processes needs nothing of the head-end's code.
+    from meter_sim.lab.simulation.plant import SimulatedPlant
+
+    plan = plan_of(scenario, seed, REGION)
+    work = RunFolder(Path(mkdtemp(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None)))
+    try:
+        with SimulatedPlant(scenario, plan, work, seed, heartbeat_s=heartbeat_s, **details) as plant:
+            follow(scenario, seed, plan, plant, work, view)
+    finally:
+        shutil.copytree(work.path, out, dirs_exist_ok=True)
+        shutil.rmtree(work.path)
+    return RunFolder(out)

@@ -1,0 +1,523 @@
+"""A plant on virtual time: the real head-end core and the real fleet code, with a network between them."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from random import Random
+from types import TracebackType
+from typing import Any, Final, Self
+from zoneinfo import ZoneInfo
+
+from headend.adapters.memory import ManualClock, MemoryLink
+from headend.domain.calendar import day_of
+from headend.domain.case import Origin
+from headend.service.accounts import Recharge, changed_terms, record_recharge, register_meters, shown_balance
+from headend.service.gate import Verdict, Wish, summary
+from headend.service.orders import order_relays
+from headend.service.ports import Store, StoreError, UnitOfWork
+from headend.service.rows import Registration
+from headend.service.server import Headend, Settings
+from headend.service.tariffs import prices_at_hand
+from headend.service.traffic import GatewayId
+from headend.wire.codec import encode
+from headend.wire.keys import KeyRing, MasterKey
+from headend.wire.messages import Status
+from headend.wire.topics import Channel
+from meter_sim.core import FleetCore
+from meter_sim.fleet import FleetPlan, clock_errors_s
+from meter_sim.keys import FleetKeys
+from meter_sim.lab.households import consumer
+from meter_sim.lab.plant import ClockShift, DiskState, Link, Part, Payment, Sample
+from meter_sim.lab.run_folder import RunFolder
+from meter_sim.lab.scenario import ZONE, Scenario
+from meter_sim.lab.simulation.machine import MAX_DAY_WH, Machine, error_s, preset
+from meter_sim.lab.simulation.network import KEEPALIVE_S, Client, Network
+from meter_sim.lab.simulation.standing import Standing
+from meter_sim.lab.toxics import AppliedToxic, Parcel
+from meter_sim.lab.wire_log import WireLog
+from meter_sim.load import opening_register_wh
+from meter_sim.log import FleetLog
+from meter_sim.session import State
+from meter_sim.traffic import Connected, Dialled, Disconnected, Incoming, Message
+
+WINDOW: Final = 100
+ANSWER_TIMEOUT_S: Final = 300.0
+RESEND_S: Final = 900.0
+"""A minute of silence costs a step; days of it would cost thousands, for nothing."""
+
+LEAST_STEP_S: Final = 0.01
+DRAIN_S: Final = 7_200
+CHUNK: Final = 1_000
+
+Make = Callable[[Store, MemoryLink, Any, Settings], Headend]
+
+
+class SimulatedPlant:
+    """See `plant.Plant`. Use as a context manager."""
+
+    wall_patience_s = 0.0
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        plan: FleetPlan,
+        folder: RunFolder,
+        seed: int,
+        *,
+        heartbeat_s: float = 900.0,
+        make: Make = Headend,
+    ) -> None:
+        """`make`: what serves; another one is a head-end with a bug."""
+        self._scenario = scenario
+        self._plan = plan
+        self._folder = folder
+        self._make = make
+        self._zone = ZoneInfo(ZONE)
+        self._rules = preset(scenario.rules)
+        self._clock = ManualClock(plan.start_s)
+        self._start_s = plan.start_s
+        self._downs: Counter[Part] = Counter(dict.fromkeys(Part, 1))
+        self._pauses: Counter[Part] = Counter()
+        self._paused_at_s: dict[Part, float] = {}
+        self._shares: dict[Part, dict[str, float]] = {part: {} for part in Part}
+        self._disks: dict[str, DiskState] = {}
+        self._shifts: dict[str, tuple[ClockShift, float]] = {}
+        self._fleet_events: list[Incoming] = []
+        self._fleet: FleetCore | None = None
+        self._fleet_log: FleetLog | None = None
+        self.recharges_accepted = 0
+        self._ids = [plan.meter_id(number) for number in range(1, plan.meters + 1)]
+        self._gateways = [plan.address(index).gateway for index in range(plan.gateways)]
+        self._exit = ExitStack()
+        chance = Random(f"plant {seed}")
+        ring = KeyRing(keys=[MasterKey(key="k1", secret=chance.randbytes(32).hex(), sign_from_s=0)])
+        self._keys = folder.path / "headend.db.keys"
+        self._keys.write_text(ring.model_dump_json())
+        self._log = WireLog(folder.wire)
+        self._exit.callback(self._log.close)
+        self.network = Network(self._clock.monotonic_s, self._clock.now_s, self._log, chance, self._deliver, self._link_changed)  # fmt: skip
+        self._clients = [self._client(index) for index in range(plan.gateways)]
+        self._indexes = {client.name: index for index, client in enumerate(self._clients)}
+        self._headend = self.network.add("headend", Link.HEADEND)
+        for client in (*self._clients, self._headend):
+            client.wants = False
+        disk = self._disk(scenario, folder)
+        self.machine = Machine(folder.store, self._clock, self._settings(heartbeat_s), ring, self._from_headend, chance, disk)  # fmt: skip
+        self._standing = Standing(folder.store, plan.interval_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.machine.stop() if kind is None else self.machine.kill()
+        self.machine.close_counter()
+        self._close_fleet()
+        self._exit.close()
+
+    def _settings(self, heartbeat_s: float) -> Settings:
+        silent_after_s = max(2 * 3_600, 2 * self._plan.interval_s)
+        return Settings(
+            zone=self._zone,
+            rules=self._rules,
+            max_day_wh=MAX_DAY_WH,
+            window=WINDOW,
+            answer_timeout_s=ANSWER_TIMEOUT_S,
+            heartbeat_s=heartbeat_s,
+            poll_s=1.0,
+            silent_after_s=silent_after_s,
+            meter_silent_after_s=12 * silent_after_s,
+        )
+
+    def _disk(self, scenario: Scenario, folder: RunFolder) -> Any:
+        if not any(fault.fault.startswith(("store-", "power-")) for fault in scenario.timeline):
+            return None
+        # Here, because most runs need none: SQLite calls back into Python for each write beneath a store.
+        from meter_sim.lab.disk import Disk
+
+        return self._exit.enter_context(Disk(folder.store))
+
+    def _client(self, index: int) -> Client:
+        address = self._plan.address(index)
+        will = Parcel(address.topic(Channel.STATUS), encode(Status(online=False)))
+        return self.network.add(f"{address.region}-{address.gateway}", Link.FLEET, will)
+
+    # --- what it is made of --------------------------------------------------------------------------------
+
+    @property
+    def now_s(self) -> int:
+        """See `Plant`."""
+        return self._clock.now_s()
+
+    @property
+    def gateways(self) -> Sequence[str]:
+        """See `Plant`."""
+        return self._gateways
+
+    @property
+    def meters(self) -> Sequence[str]:
+        """See `Plant`."""
+        return self._ids
+
+    @property
+    def region(self) -> str:
+        """See `Plant`."""
+        return self._plan.region
+
+    def set_up(self, payments: Sequence[Payment]) -> list[Mapping[str, Any]]:
+        """See `Plant`."""
+        day = day_of(self._start_s, self._zone)
+        openings = opening_register_wh(1, self._plan.meters).tolist()
+        registrations = []
+        for number, (meter, opening) in enumerate(zip(self._ids, openings, strict=True), start=1):
+            who, gateway = consumer(self._scenario.rules, number), self._plan.gateway_id(number)
+            registrations.append(
+                Registration(
+                    meter,
+                    GatewayId(self.region, gateway),
+                    opening,
+                    day,
+                    who.category or None,
+                    who.load_w,
+                    f"F{gateway.removeprefix('G')}",
+                )  # fmt: skip
+            )
+        with self.machine.command() as uow:
+            register_meters(registrations, uow)
+            answers = [self._record(payment, uow) for payment in payments]
+        self._downs.clear()
+        self.network.start_broker()
+        self._start_headend()
+        self._start_fleet()
+        return answers
+
+    # --- parts ---------------------------------------------------------------------------------------------
+
+    def is_up(self, part: Part) -> bool:
+        """See `Plant`."""
+        return self._downs[part] == 0
+
+    def kill(self, part: Part) -> None:
+        """See `Plant`."""
+        self._downs[part] += 1
+        if self._downs[part] > 1:
+            return
+        match part:
+            case Part.HEADEND:
+                self.machine.kill()
+                self.network.detach(self._headend)
+            case Part.BROKER:
+                self.network.kill_broker()
+            case Part.FLEET:
+                for client in self._clients:
+                    self.network.detach(client)
+                self._close_fleet()
+            case Part.COUNTER:
+                self.machine.close_counter()
+
+    def start(self, part: Part) -> None:
+        """See `Plant`."""
+        self._downs[part] -= 1
+        assert self._downs[part] >= 0, part
+        if self._downs[part] == 0:
+            match part:
+                case Part.HEADEND:
+                    self._start_headend()
+                case Part.BROKER:
+                    self.network.start_broker()
+                case Part.FLEET:
+                    self._start_fleet()
+
+    def pause(self, part: Part) -> None:
+        """See `Plant`."""
+        self._pauses[part] += 1
+        self._paused_at_s.setdefault(part, self._clock.monotonic_s())
+        self._set_pause(part)
+
+    def resume(self, part: Part) -> None:
+        """See `Plant`."""
+        self._pauses[part] -= 1
+        if self._pauses[part]:
+            return
+        lasted_s = self._clock.monotonic_s() - self._paused_at_s.pop(part)
+        self._set_pause(part)
+        if part is Part.BROKER:
+            self.network.resume_broker(lasted_s)
+        elif lasted_s > KEEPALIVE_S:
+            for client in self._clients if part is Part.FLEET else [self._headend]:
+                self.network.drop(client)
+
+    def _set_pause(self, part: Part) -> None:
+        is_paused = self._pauses[part] > 0
+        if part is Part.HEADEND:
+            self.machine.is_paused = is_paused
+        elif part is Part.BROKER:
+            self.network.broker_is_paused = is_paused
+
+    def slow(self, name: str, part: Part, share: float) -> None:
+        """See `Plant`; a slow broker or fleet is as a slow head-end here."""
+        if share < 1.0:
+            self._shares[part][name] = share
+        else:
+            self._shares[part].pop(name, None)
+        self.machine.share = min(
+            (share for shares in self._shares.values() for share in shares.values()), default=1.0
+        )
+
+    def _start_headend(self) -> None:
+        if self.machine.start(self._make):
+            self.network.attach(self._headend)
+
+    def _start_fleet(self) -> None:
+        self._fleet_log = FleetLog.open(self._folder.fleet, self._plan, "virtual")
+        self._fleet = FleetCore(self._plan, self._fleet_log, resend_s=RESEND_S, keys=FleetKeys(self._keys))
+        self._set_meter_clocks()
+        for client in self._clients:
+            self.network.attach(client)
+
+    def _close_fleet(self) -> None:
+        self._fleet_events.clear()
+        self._fleet = None
+        if self._fleet_log is not None:
+            self._fleet_log.close()
+            self._fleet_log = None
+
+    # --- links ---------------------------------------------------------------------------------------------
+
+    def add_toxic(self, link: Link, applied: AppliedToxic) -> None:
+        """See `Plant`."""
+        self.network.add_toxic(link, applied)
+
+    def remove_toxic(self, link: Link, name: str) -> None:
+        """See `Plant`."""
+        self.network.remove_toxic(link, name)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """See `Plant`."""
+        self.network.inject(topic, payload)
+
+    def _from_headend(self, topic: str, payload: bytes) -> None:
+        self.network.send(self._headend, topic, payload)
+
+    def _deliver(self, client: Client, parcel: Parcel) -> None:
+        if client is not self._headend:
+            self._fleet_events.append((self._indexes[client.name], Message(parcel.topic, parcel.payload)))
+        elif self.machine.link is not None:
+            self.machine.link.deliver(parcel.topic, parcel.payload)
+
+    def _link_changed(self, client: Client, up: bool) -> None:
+        if client is self._headend:
+            link = self.machine.link
+            if link is not None:
+                link.connect() if up else link.disconnect()
+            return
+        index = self._indexes[client.name]
+        self._fleet_events += [(index, Dialled()), (index, Connected())] if up else [(index, Disconnected())]
+
+    # --- store and clocks ----------------------------------------------------------------------------------
+
+    def set_disk(self, name: str, state: DiskState | None) -> None:
+        """See `Plant`."""
+        if state is None:
+            self._disks.pop(name, None)
+        else:
+            self._disks[name] = state
+        self.machine.set_disk(self._disks)
+
+    def cut_power(self, chance: Random) -> None:
+        """See `Plant`."""
+        self.machine.cut_power(chance)
+
+    def back_up(self) -> None:
+        """See `Plant`."""
+        self.machine.back_up(self._folder.path / "backup.db")
+
+    def restore(self) -> None:
+        """See `Plant`."""
+        self.kill(Part.COUNTER)
+        self.kill(Part.HEADEND)
+        self.machine.restore(self._folder.path / "backup.db")
+        self.start(Part.HEADEND)
+        self.start(Part.COUNTER)
+
+    def shift_clock(self, name: str, part: Part, shift: ClockShift | None) -> None:
+        """See `Plant`."""
+        shifts = self.machine.clock.shifts if part is Part.HEADEND else self._shifts
+        if shift is None:
+            shifts.pop(name, None)
+        else:
+            shifts[name] = shift, self._clock.monotonic_s()
+        if part is Part.FLEET:
+            self._set_meter_clocks()
+
+    def _set_meter_clocks(self) -> None:
+        """The meters' clocks as they are now; those that drift are set again with each look."""
+        if self._fleet is None:
+            return
+        errors, now_s = clock_errors_s(self._plan), self._clock.monotonic_s()
+        for shift, since_s in self._shifts.values():
+            for index, gateway in enumerate(self._gateways):
+                if gateway in shift.gateways:
+                    rows = self._plan.rows(index)
+                    errors[rows.start : rows.stop] += error_s(shift, now_s - since_s)
+        self._fleet.columns.clock_error_s = errors
+
+    # --- people --------------------------------------------------------------------------------------------
+
+    def recharge(self, payment: Payment) -> Mapping[str, Any] | None:
+        """See `Plant`."""
+        return self._command(lambda uow: self._record(payment, uow))
+
+    def _record(self, payment: Payment, uow: UnitOfWork) -> Mapping[str, Any]:
+        request = Recharge(payment.meter, payment.amount_micros, payment.reference)
+        recorded = record_recharge(request, uow, self.machine.clock.now_s())
+        self.recharges_accepted += recorded.outcome == "RECORDED"
+        content = {"outcome": str(recorded.outcome), "meter": payment.meter, "reference": payment.reference}
+        if recorded.transfer is not None:
+            transfer = recorded.transfer
+            return content | {"transfer_id": transfer.transfer_id, "accepted_at_s": transfer.accepted_at_s}
+        return content
+
+    def enquire(self, meter: str) -> Mapping[str, Any] | None:
+        """See `Plant`."""
+        return self._command(lambda uow: self._balance(meter, uow))
+
+    def _balance(self, meter: str, uow: UnitOfWork) -> Mapping[str, Any]:
+        row, now_s = uow.meter_row(meter), self.machine.clock.now_s()
+        assert row is not None, meter
+        prices = prices_at_hand(self._rules.tariff, uow)
+        shown = shown_balance(row, prices, day_of(now_s, self._zone), self._zone, changed_terms(row, uow))
+        stale = shown.as_of_s is None or now_s - shown.as_of_s > self.machine.settings.silent_after_s
+        return {
+            "outcome": "SHOWN",
+            "meter": meter,
+            "balance_micros": shown.shown_micros,
+            "as_of_s": shown.as_of_s,
+            "stale": stale,
+        }
+
+    def order_relay(self, meter: str, position: str, reason: str) -> Mapping[str, Any] | None:
+        """See `Plant`."""
+        rules = self._rules if position == "open" else None
+
+        def order(uow: UnitOfWork) -> Mapping[str, Any]:
+            wish = Wish("operator", Origin.ORDER, reason)
+            (decision,) = order_relays([meter], wish, rules, self._zone, uow, self.machine.clock.now_s())
+            issued = decision.verdict is Verdict.ISSUED
+            return {"outcome": "ORDERED" if issued else "REFUSED", "version": decision.relay_version}
+
+        return self._command(order)
+
+    def order_cut(self, meters: Sequence[str], actor: str, reason: str) -> Mapping[str, Any] | None:
+        """See `Plant`."""
+        counts: Counter[str] = Counter()
+        for first in range(0, len(meters), CHUNK):
+
+            def order(uow: UnitOfWork, some: Sequence[str] = meters[first : first + CHUNK]) -> Mapping[str, Any]:
+                wish, now_s = Wish(actor, Origin.ORDER, reason), self.machine.clock.now_s()
+                return summary(order_relays(some, wish, self._rules, self._zone, uow, now_s))
+
+            counts.update(self._command(order) or {})
+        verdicts = {str(verdict): counts.pop(verdict, 0) for verdict in Verdict}
+        return {"outcome": "ANSWERED", "counts": verdicts, "reasons": dict(counts)}
+
+    def _command(self, run: Callable[[UnitOfWork], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """What a command answers; None: it could not."""
+        if not self.is_up(Part.COUNTER):
+            return None
+        try:
+            with self.machine.command() as uow:
+                return run(uow)
+        except StoreError:
+            return None
+
+    def attend(self) -> list[str]:
+        """See `Plant`."""
+        return []
+
+    # --- time ----------------------------------------------------------------------------------------------
+
+    def advance(self, until_s: int) -> None:
+        """See `Plant`."""
+        end_s = until_s - self._start_s
+        while True:
+            self._step()
+            now_s = self._clock.monotonic_s()
+            next_s = max(now_s + LEAST_STEP_S, self._next_due_s())
+            if next_s >= end_s:
+                self._clock.advance(max(0.0, end_s - now_s))
+                return
+            self._clock.advance(next_s - now_s)
+
+    def _step(self) -> None:
+        self.network.step()
+        fleet = self._fleet
+        if fleet is not None and not self._pauses[Part.FLEET]:
+            now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
+            timer_s = fleet.next_timer_s
+            if self._fleet_events or fleet.next_due_s <= now_s or (timer_s is not None and timer_s <= monotonic_s):
+                events, self._fleet_events = self._fleet_events, []
+                for index, publish in fleet.step(now_s, monotonic_s, events):
+                    self.network.send(self._clients[index], publish.topic, publish.payload)
+        self.machine.step()
+
+    def _next_due_s(self) -> float:
+        times = [self.network.next_due_s(), self.machine.next_due_s()]
+        if self._fleet is not None and not self._pauses[Part.FLEET]:
+            times += [float(self._fleet.next_due_s - self._start_s), self._fleet.next_timer_s]
+            if self._fleet_events:
+                times.append(0.0)
+        return min((at_s for at_s in times if at_s is not None), default=float("inf"))
+
+    # --- looking -------------------------------------------------------------------------------------------
+
+    def look(self, stage: str) -> Sample:
+        """See `Plant`."""
+        self._set_meter_clocks()
+        return Sample(
+            stage=stage,
+            at_s=self.now_s,
+            readings_late=self._readings_late(),
+            relays_open=0 if self._fleet is None else int(self._fleet.columns.relay_open.sum()),
+            recharges_accepted=self.recharges_accepted,
+            messages=self.network.messages,
+            headend_rss_kib=0,
+            headend_up=int(self.machine.headend is not None and not self.machine.is_paused),
+            **self._standing.look(self.now_s),
+        )
+
+    def has_converged(self) -> bool:
+        """See `Plant`."""
+        if self._fleet is None or any(session.state is not State.REPORTING for session in self._fleet.sessions):
+            return False
+        found = self._standing.look(self.now_s)
+        late = found["balances_stale"] + found["commands_open"] + found["days_unsettled"] + self._readings_late()
+        return late == 0 and found["gateways_online"] == len(self._gateways)
+
+    def _readings_late(self) -> int:
+        """Readings without a receipt, but for the newest of each gateway, which are under way."""
+        if self._fleet is None:
+            return 0
+        late = 0
+        for session in self._fleet.sessions:
+            rows = sorted(((frame, kept.rows) for frame, kept in session.unreceipted.items()), reverse=True)
+            late += sum(rows for _, rows in rows[FRESH_FRAMES:])
+        return late
+
+    def finish(self) -> bool:
+        """See `Plant`."""
+        end_s = self._clock.monotonic_s() + DRAIN_S
+        while self._unreceipted() and self._clock.monotonic_s() < end_s:
+            self.advance(self.now_s + 60)
+        drained = not self._unreceipted()
+        (self._folder.path / "messages").write_text(json.dumps(self.network.messages))
+        return drained
+
+    def _unreceipted(self) -> bool:
+        return self._fleet is None or self._fleet.unreceipted > 0
+
+
+FRESH_FRAMES: Final = 4
+"""Of each gateway so many frames may be under way without being late."""

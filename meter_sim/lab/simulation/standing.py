@@ -1,0 +1,50 @@
+"""How a run stands by the head-end's store, read as data beside the processes that write it."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from pysqlite3 import dbapi2 as sqlite
+
+STALE_AFTER_S: Final = 2 * 3_600
+INTERVALS: Final = 4
+"""A gateway or a balance is late after so many intervals, at least."""
+
+_LOOK: Final = """
+SELECT
+    (SELECT count(*) FROM register WHERE read_at_s IS NULL OR read_at_s < :stale_s),
+    (SELECT count(*) FROM snapshot WHERE settled_at_s IS NULL),
+    (SELECT count(*) FROM delivery WHERE kind = 'CREDIT' AND state IN ('QUEUED', 'SENT')),
+    (SELECT count(*) FROM delivery WHERE state IN ('QUEUED', 'SENT')),
+    (SELECT count(*) FROM delivery WHERE kind = 'CREDIT' AND state = 'APPLIED'),
+    (SELECT count(*) FROM standing WHERE zero_since_s IS NOT NULL),
+    (SELECT count(*) FROM gateway WHERE last_heard_s >= :silent_s),
+    (SELECT sum(credits_micros) - sum(debits_micros) FROM account),
+    (SELECT phase FROM region ORDER BY region LIMIT 1)
+"""
+_NAMES: Final = (
+    "balances_stale", "days_unsettled", "credits_queued", "commands_open", "credits_applied", "homes_at_zero",
+    "gateways_online", "ledger_sum_micros", "region_phase",
+)  # fmt: skip
+
+
+class Standing:
+    """Looks at a store, never writing."""
+
+    def __init__(self, store: Path, interval_s: int) -> None:
+        self._store = store
+        self._interval_s = interval_s
+        self._last: dict[str, Any] = {}
+
+    def look(self, now_s: int) -> dict[str, Any]:
+        """The figures of `plant.Sample` that the store tells; the last ones while it cannot be read."""
+        late_s = max(STALE_AFTER_S, INTERVALS * self._interval_s)
+        times = {"stale_s": now_s - late_s, "silent_s": now_s - late_s}
+        try:
+            with closing(sqlite.connect(f"{self._store.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+                found = dict(zip(_NAMES, connection.execute(_LOOK, times).fetchone(), strict=True))
+        except sqlite.DatabaseError:
+            return dict(self._last)
+        found["store_bytes"] = sum(path.stat().st_size for path in self._store.parent.glob(self._store.name + "*"))
+        self._last = found
+        return dict(found)
