@@ -1,8 +1,7 @@
 """A plant on virtual time: the real head-end core and the real fleet code, with a network between them."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from random import Random
 from types import TracebackType
@@ -11,14 +10,10 @@ from zoneinfo import ZoneInfo
 
 from headend.adapters.memory import ManualClock, MemoryLink
 from headend.domain.calendar import day_of
-from headend.domain.case import Origin
-from headend.service.accounts import Recharge, changed_terms, record_recharge, register_meters, shown_balance
-from headend.service.gate import Verdict, Wish, summary
-from headend.service.orders import order_relays
-from headend.service.ports import Store, StoreError, UnitOfWork
+from headend.service.accounts import register_meters
+from headend.service.ports import Store
 from headend.service.rows import Registration
 from headend.service.server import Headend, Settings
-from headend.service.tariffs import prices_at_hand
 from headend.service.traffic import GatewayId
 from headend.wire.codec import encode
 from headend.wire.keys import KeyRing, MasterKey
@@ -31,6 +26,7 @@ from meter_sim.lab.households import consumer
 from meter_sim.lab.plant import ClockShift, DiskState, Link, Part, Payment, Sample
 from meter_sim.lab.run_folder import RunFolder
 from meter_sim.lab.scenario import ZONE, Scenario
+from meter_sim.lab.simulation.desk import Answer, Desk
 from meter_sim.lab.simulation.machine import MAX_DAY_WH, Machine, error_s, preset
 from meter_sim.lab.simulation.network import KEEPALIVE_S, Client, Network
 from meter_sim.lab.simulation.standing import Standing
@@ -48,7 +44,6 @@ RESEND_S: Final = 900.0
 
 LEAST_STEP_S: Final = 0.01
 DRAIN_S: Final = 7_200
-CHUNK: Final = 1_000
 
 Make = Callable[[Store, MemoryLink, Any, Settings], Headend]
 
@@ -86,7 +81,6 @@ class SimulatedPlant:
         self._fleet_events: list[Incoming] = []
         self._fleet: FleetCore | None = None
         self._fleet_log: FleetLog | None = None
-        self.recharges_accepted = 0
         self._ids = [plan.meter_id(number) for number in range(1, plan.meters + 1)]
         self._gateways = [plan.address(index).gateway for index in range(plan.gateways)]
         self._exit = ExitStack()
@@ -96,14 +90,19 @@ class SimulatedPlant:
         self._keys.write_text(ring.model_dump_json())
         self._log = WireLog(folder.wire)
         self._exit.callback(self._log.close)
-        self.network = Network(self._clock.monotonic_s, self._clock.now_s, self._log, chance, self._deliver, self._link_changed)  # fmt: skip
+        clock = self._clock
+        self.network = Network(
+            clock.monotonic_s, clock.now_s, self._log, chance, self._deliver, self._link_changed
+        )
         self._clients = [self._client(index) for index in range(plan.gateways)]
         self._indexes = {client.name: index for index, client in enumerate(self._clients)}
         self._headend = self.network.add("headend", Link.HEADEND)
         for client in (*self._clients, self._headend):
             client.wants = False
         disk = self._disk(scenario, folder)
-        self.machine = Machine(folder.store, self._clock, self._settings(heartbeat_s), ring, self._from_headend, chance, disk)  # fmt: skip
+        settings = self._settings(heartbeat_s)
+        self.machine = Machine(folder.store, clock, settings, ring, self._from_headend, chance, disk)
+        self.desk = Desk(self.machine)
         self._standing = Standing(folder.store, plan.interval_s)
 
     def __enter__(self) -> Self:
@@ -166,7 +165,7 @@ class SimulatedPlant:
         """See `Plant`."""
         return self._plan.region
 
-    def set_up(self, payments: Sequence[Payment]) -> list[Mapping[str, Any]]:
+    def set_up(self, payments: Sequence[Payment]) -> list[Answer]:
         """See `Plant`."""
         day = day_of(self._start_s, self._zone)
         openings = opening_register_wh(1, self._plan.meters).tolist()
@@ -182,11 +181,11 @@ class SimulatedPlant:
                     who.category or None,
                     who.load_w,
                     f"F{gateway.removeprefix('G')}",
-                )  # fmt: skip
+                )
             )
         with self.machine.command() as uow:
             register_meters(registrations, uow)
-            answers = [self._record(payment, uow) for payment in payments]
+            answers = [self.desk.record(payment, uow) for payment in payments]
         self._downs.clear()
         self.network.start_broker()
         self._start_headend()
@@ -216,6 +215,7 @@ class SimulatedPlant:
                 self._close_fleet()
             case Part.COUNTER:
                 self.machine.close_counter()
+                self.desk.is_open = False
 
     def start(self, part: Part) -> None:
         """See `Plant`."""
@@ -229,6 +229,8 @@ class SimulatedPlant:
                     self.network.start_broker()
                 case Part.FLEET:
                     self._start_fleet()
+                case Part.COUNTER:
+                    self.desk.is_open = True
 
     def pause(self, part: Part) -> None:
         """See `Plant`."""
@@ -366,76 +368,25 @@ class SimulatedPlant:
 
     # --- people --------------------------------------------------------------------------------------------
 
-    def recharge(self, payment: Payment) -> Mapping[str, Any] | None:
+    def recharge(self, payment: Payment) -> Answer | None:
         """See `Plant`."""
-        return self._command(lambda uow: self._record(payment, uow))
+        return self.desk.recharge(payment)
 
-    def _record(self, payment: Payment, uow: UnitOfWork) -> Mapping[str, Any]:
-        request = Recharge(payment.meter, payment.amount_micros, payment.reference)
-        recorded = record_recharge(request, uow, self.machine.clock.now_s())
-        self.recharges_accepted += recorded.outcome == "RECORDED"
-        content = {"outcome": str(recorded.outcome), "meter": payment.meter, "reference": payment.reference}
-        if recorded.transfer is not None:
-            transfer = recorded.transfer
-            return content | {"transfer_id": transfer.transfer_id, "accepted_at_s": transfer.accepted_at_s}
-        return content
-
-    def enquire(self, meter: str) -> Mapping[str, Any] | None:
+    def enquire(self, meter: str) -> Answer | None:
         """See `Plant`."""
-        return self._command(lambda uow: self._balance(meter, uow))
+        return self.desk.enquire(meter)
 
-    def _balance(self, meter: str, uow: UnitOfWork) -> Mapping[str, Any]:
-        row, now_s = uow.meter_row(meter), self.machine.clock.now_s()
-        assert row is not None, meter
-        prices = prices_at_hand(self._rules.tariff, uow)
-        shown = shown_balance(row, prices, day_of(now_s, self._zone), self._zone, changed_terms(row, uow))
-        stale = shown.as_of_s is None or now_s - shown.as_of_s > self.machine.settings.silent_after_s
-        return {
-            "outcome": "SHOWN",
-            "meter": meter,
-            "balance_micros": shown.shown_micros,
-            "as_of_s": shown.as_of_s,
-            "stale": stale,
-        }
-
-    def order_relay(self, meter: str, position: str, reason: str) -> Mapping[str, Any] | None:
+    def order_relay(self, meter: str, position: str, reason: str) -> Answer | None:
         """See `Plant`."""
-        rules = self._rules if position == "open" else None
+        return self.desk.order_relay(meter, position, reason)
 
-        def order(uow: UnitOfWork) -> Mapping[str, Any]:
-            wish = Wish("operator", Origin.ORDER, reason)
-            (decision,) = order_relays([meter], wish, rules, self._zone, uow, self.machine.clock.now_s())
-            issued = decision.verdict is Verdict.ISSUED
-            return {"outcome": "ORDERED" if issued else "REFUSED", "version": decision.relay_version}
-
-        return self._command(order)
-
-    def order_cut(self, meters: Sequence[str], actor: str, reason: str) -> Mapping[str, Any] | None:
+    def order_cut(self, meters: Sequence[str], actor: str, reason: str) -> Answer | None:
         """See `Plant`."""
-        counts: Counter[str] = Counter()
-        for first in range(0, len(meters), CHUNK):
-
-            def order(uow: UnitOfWork, some: Sequence[str] = meters[first : first + CHUNK]) -> Mapping[str, Any]:
-                wish, now_s = Wish(actor, Origin.ORDER, reason), self.machine.clock.now_s()
-                return summary(order_relays(some, wish, self._rules, self._zone, uow, now_s))
-
-            counts.update(self._command(order) or {})
-        verdicts = {str(verdict): counts.pop(verdict, 0) for verdict in Verdict}
-        return {"outcome": "ANSWERED", "counts": verdicts, "reasons": dict(counts)}
-
-    def _command(self, run: Callable[[UnitOfWork], Mapping[str, Any]]) -> Mapping[str, Any] | None:
-        """What a command answers; None: it could not."""
-        if not self.is_up(Part.COUNTER):
-            return None
-        try:
-            with self.machine.command() as uow:
-                return run(uow)
-        except StoreError:
-            return None
+        return self.desk.order_cut(meters, actor, reason)
 
     def attend(self) -> list[str]:
         """See `Plant`."""
-        return []
+        return self.desk.attend()
 
     # --- time ----------------------------------------------------------------------------------------------
 
@@ -481,7 +432,7 @@ class SimulatedPlant:
             at_s=self.now_s,
             readings_late=self._readings_late(),
             relays_open=0 if self._fleet is None else int(self._fleet.columns.relay_open.sum()),
-            recharges_accepted=self.recharges_accepted,
+            recharges_accepted=self.desk.recharges_accepted,
             messages=self.network.messages,
             headend_rss_kib=0,
             headend_up=int(self.machine.headend is not None and not self.machine.is_paused),
@@ -494,7 +445,7 @@ class SimulatedPlant:
             return False
         found = self._standing.look(self.now_s)
         late = found["balances_stale"] + found["commands_open"] + found["days_unsettled"] + self._readings_late()
-        return late == 0 and found["gateways_online"] == len(self._gateways)
+        return bool(late == 0 and found["gateways_online"] == len(self._gateways))
 
     def _readings_late(self) -> int:
         """Readings without a receipt, but for the newest of each gateway, which are under way."""
@@ -511,9 +462,7 @@ class SimulatedPlant:
         end_s = self._clock.monotonic_s() + DRAIN_S
         while self._unreceipted() and self._clock.monotonic_s() < end_s:
             self.advance(self.now_s + 60)
-        drained = not self._unreceipted()
-        (self._folder.path / "messages").write_text(json.dumps(self.network.messages))
-        return drained
+        return not self._unreceipted()
 
     def _unreceipted(self) -> bool:
         return self._fleet is None or self._fleet.unreceipted > 0
