@@ -31,6 +31,7 @@ IOERR_DELETE: Final = IOERR | 10 << 8
 
 _OPEN_CREATE: Final = 0x0004
 _OPEN_JOURNALS: Final = 0x0800 | 0x80000  # a rollback journal, a write-ahead log
+_PRNG_SEED: Final = 28
 _NAME: Final = b"meter-sim-disk"
 
 _Close = CFUNCTYPE(c_int, c_void_p)
@@ -209,6 +210,11 @@ def take_trouble() -> list[BaseException]:
     return trouble
 
 
+def seed_chance_of_sqlite(seed: int) -> None:
+    """Make SQLite's own random numbers (in the log's header) the same again; 0 makes them random again."""
+    _library.sqlite3_test_control(_PRNG_SEED, seed, None)
+
+
 def _check(status: int) -> None:
     if status != OK:
         raise RuntimeError(f"SQLite refused our VFS with status {status}")
@@ -291,6 +297,7 @@ _library.sqlite3_vfs_find.argtypes = [c_char_p]
 _library.sqlite3_vfs_find.restype = c_void_p
 _library.sqlite3_vfs_register.argtypes = [POINTER(_Vfs), c_int]
 _library.sqlite3_vfs_unregister.argtypes = [POINTER(_Vfs)]
+_library.sqlite3_test_control.argtypes = [c_int, c_int, c_void_p]
 _unix_address: Final[int] = _library.sqlite3_vfs_find(b"unix")
 _unix: Final = _Vfs.from_address(_unix_address)
 assert _unix.iVersion >= 3, "our table has the fields of version 3"

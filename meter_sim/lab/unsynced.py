@@ -182,8 +182,10 @@ class Journal:
         self._size = len(content)
 
 
-def power_cut_file(journal: Path, chance: random.Random) -> Damage:
+def power_cut_file(journal: Path, chance: random.Random, store: Path | None = None) -> Damage:
     """Cut the power to the store of a process that is dead, by the journal that it left. The journal is used up.
+
+    `store` is where the files are now, if they were moved.
 
     Raises:
         OSError: there is no journal.
@@ -193,8 +195,8 @@ def power_cut_file(journal: Path, chance: random.Random) -> Damage:
     head, newline, records = content.partition(b"\n")
     if not newline:
         raise ValueError(f"{journal} is no journal of a disk")
-    store = Path(json.loads(head)["store"])
-    damage = _replayed(memoryview(records)).cut_power(store, chance)
+    path = Path(json.loads(head)["store"]) if store is None else store
+    damage = _replayed(memoryview(records)).cut_power(path, chance)
     journal.unlink()
     return damage
 
