@@ -139,3 +139,8 @@ def plan_of(scenario: Scenario, seed: int, region: str) -> FleetPlan:
 def meters_of(plan: FleetPlan) -> Sequence[str]:
     """All ids, in order."""
     return [plan.meter_id(number) for number in range(1, plan.meters + 1)]
+
+
+def feeder(gateway: str) -> str:
+    """The line that supplies the homes behind a gateway."""
+    return f"F{gateway.removeprefix('G')}"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from meter_sim.fleet import FleetPlan
 from meter_sim.lab.course import Course, View
-from meter_sim.lab.households import Households, consumer, meters_of, plan_of
+from meter_sim.lab.households import Households, consumer, feeder, meters_of, plan_of
 from meter_sim.lab.journal import Journal
 from meter_sim.lab.plant import Plant
 from meter_sim.lab.run_folder import RunFolder
@@ -39,11 +39,6 @@ def follow(scenario: Scenario, seed: int, plan: FleetPlan, plant: Plant, folder:
                 journal.note("meter", meter=meter, gateway=gateway, **fields)
 
         Course(scenario, seed, plant, folder, view).run(journal, homes.first_payments(), sorted(wanted), register)
-
-
-def feeder(gateway: str) -> str:
-    """The line that supplies the homes behind a gateway."""
-    return f"F{gateway.removeprefix('G')}"
 
 
 def simulate(

@@ -1,4 +1,4 @@
-"""A client of the control interface, for the laboratory and for tests: one call, one request. Standard library only."""
+"""A client of the control interface, for the laboratory and for tests: one call, one request."""
 
 import http.client
 import json

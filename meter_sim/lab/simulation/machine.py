@@ -7,8 +7,7 @@ gone when it dies; what it had not committed is too.
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -17,15 +16,10 @@ from pysqlite3 import dbapi2 as sqlite
 
 from headend.adapters.memory import ManualClock, MemoryLink
 from headend.adapters.sqlite import SqliteStore
-from headend.domain.rules import Rules
-from headend.rules import load_rules
 from headend.service.ports import Store, StoreError, UnitOfWork
 from headend.service.server import Headend, Settings
 from headend.wire.keys import KeyRing
 from meter_sim.lab.plant import ClockShift, DiskState
-
-MAX_DAY_WH: Final = 2_400_000
-"""The head-end's default: more energy than this in a day is looked at, not billed."""
 
 STORE_RETRY_S: Final = 60.0
 """A head-end whose store cannot be written tries again after so long."""
@@ -97,13 +91,6 @@ class ShiftedClock:
 def error_s(shift: ClockShift, lasts_s: float) -> int:
     """What a shift comes to after a while."""
     return shift.offset_s + int(lasts_s * shift.drift_ppm / 1_000_000)
-
-
-@lru_cache
-def preset(name: str) -> Rules:
-    """The rules of a preset; to look up their festivals takes a while."""
-    rules = load_rules(name)
-    return replace(rules, protection=replace(rules.protection, max_day_wh=MAX_DAY_WH))
 
 
 class Machine:

@@ -6,41 +6,27 @@ from contextlib import ExitStack
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
-from zoneinfo import ZoneInfo
 
 from headend.adapters.memory import ManualClock, MemoryLink
-from headend.domain.calendar import day_of
 from headend.service.accounts import register_meters
 from headend.service.ports import Store
-from headend.service.rows import Registration
 from headend.service.server import Headend, Settings
-from headend.service.traffic import GatewayId
 from headend.wire.codec import encode
 from headend.wire.keys import KeyRing, MasterKey
 from headend.wire.messages import Status
 from headend.wire.topics import Channel
-from meter_sim.core import FleetCore
-from meter_sim.fleet import FleetPlan, clock_errors_s
-from meter_sim.keys import FleetKeys
-from meter_sim.lab.households import consumer
+from meter_sim.fleet import FleetPlan
 from meter_sim.lab.plant import ClockShift, DiskState, Link, Part, Payment, Sample
 from meter_sim.lab.run_folder import RunFolder
-from meter_sim.lab.scenario import ZONE, Scenario
+from meter_sim.lab.scenario import Scenario
 from meter_sim.lab.simulation.desk import Answer, Desk
-from meter_sim.lab.simulation.machine import MAX_DAY_WH, Machine, error_s, preset
+from meter_sim.lab.simulation.fleet_host import FleetHost
+from meter_sim.lab.simulation.machine import Machine
 from meter_sim.lab.simulation.network import KEEPALIVE_S, Client, Network
+from meter_sim.lab.simulation.settings import preset, registrations, settings_of
 from meter_sim.lab.simulation.standing import Standing
 from meter_sim.lab.toxics import AppliedToxic, Parcel
 from meter_sim.lab.wire_log import WireLog
-from meter_sim.load import opening_register_wh
-from meter_sim.log import FleetLog
-from meter_sim.session import State
-from meter_sim.traffic import Connected, Dialled, Disconnected, Incoming, Message
-
-WINDOW: Final = 100
-ANSWER_TIMEOUT_S: Final = 300.0
-RESEND_S: Final = 900.0
-"""A minute of silence costs a step; days of it would cost thousands, for nothing."""
 
 LEAST_STEP_S: Final = 0.01
 DRAIN_S: Final = 7_200
@@ -68,7 +54,6 @@ class SimulatedPlant:
         self._plan = plan
         self._folder = folder
         self._make = make
-        self._zone = ZoneInfo(ZONE)
         self._rules = preset(scenario.rules)
         self._clock = ManualClock(plan.start_s)
         self._start_s = plan.start_s
@@ -77,10 +62,6 @@ class SimulatedPlant:
         self._paused_at_s: dict[Part, float] = {}
         self._shares: dict[Part, dict[str, float]] = {part: {} for part in Part}
         self._disks: dict[str, DiskState] = {}
-        self._shifts: dict[str, tuple[ClockShift, float]] = {}
-        self._fleet_events: list[Incoming] = []
-        self._fleet: FleetCore | None = None
-        self._fleet_log: FleetLog | None = None
         self._ids = [plan.meter_id(number) for number in range(1, plan.meters + 1)]
         self._gateways = [plan.address(index).gateway for index in range(plan.gateways)]
         self._exit = ExitStack()
@@ -88,6 +69,7 @@ class SimulatedPlant:
         ring = KeyRing(keys=[MasterKey(key="k1", secret=chance.randbytes(32).hex(), sign_from_s=0)])
         self._keys = folder.path / "headend.db.keys"
         self._keys.write_text(ring.model_dump_json())
+        self.fleet = FleetHost(plan, folder.fleet, self._keys)
         self._log = WireLog(folder.wire)
         self._exit.callback(self._log.close)
         clock = self._clock
@@ -100,7 +82,7 @@ class SimulatedPlant:
         for client in (*self._clients, self._headend):
             client.wants = False
         disk = self._disk(scenario, folder)
-        settings = self._settings(heartbeat_s)
+        settings = settings_of(self._rules, plan.interval_s, heartbeat_s)
         self.machine = Machine(folder.store, clock, settings, ring, self._from_headend, chance, disk)
         self.desk = Desk(self.machine)
         self._standing = Standing(folder.store, plan.interval_s)
@@ -113,22 +95,8 @@ class SimulatedPlant:
     ) -> None:
         self.machine.stop() if kind is None else self.machine.kill()
         self.machine.close_counter()
-        self._close_fleet()
+        self.fleet.kill()
         self._exit.close()
-
-    def _settings(self, heartbeat_s: float) -> Settings:
-        silent_after_s = max(2 * 3_600, 2 * self._plan.interval_s)
-        return Settings(
-            zone=self._zone,
-            rules=self._rules,
-            max_day_wh=MAX_DAY_WH,
-            window=WINDOW,
-            answer_timeout_s=ANSWER_TIMEOUT_S,
-            heartbeat_s=heartbeat_s,
-            poll_s=1.0,
-            silent_after_s=silent_after_s,
-            meter_silent_after_s=12 * silent_after_s,
-        )
 
     def _disk(self, scenario: Scenario, folder: RunFolder) -> Any:
         if not any(fault.fault.startswith(("store-", "power-")) for fault in scenario.timeline):
@@ -167,24 +135,8 @@ class SimulatedPlant:
 
     def set_up(self, payments: Sequence[Payment]) -> list[Answer]:
         """See `Plant`."""
-        day = day_of(self._start_s, self._zone)
-        openings = opening_register_wh(1, self._plan.meters).tolist()
-        registrations = []
-        for number, (meter, opening) in enumerate(zip(self._ids, openings, strict=True), start=1):
-            who, gateway = consumer(self._scenario.rules, number), self._plan.gateway_id(number)
-            registrations.append(
-                Registration(
-                    meter,
-                    GatewayId(self.region, gateway),
-                    opening,
-                    day,
-                    who.category or None,
-                    who.load_w,
-                    f"F{gateway.removeprefix('G')}",
-                )
-            )
         with self.machine.command() as uow:
-            register_meters(registrations, uow)
+            register_meters(registrations(self._scenario.rules, self._plan), uow)
             answers = [self.desk.record(payment, uow) for payment in payments]
         self._downs.clear()
         self.network.start_broker()
@@ -212,7 +164,7 @@ class SimulatedPlant:
             case Part.FLEET:
                 for client in self._clients:
                     self.network.detach(client)
-                self._close_fleet()
+                self.fleet.kill()
             case Part.COUNTER:
                 self.machine.close_counter()
                 self.desk.is_open = False
@@ -253,7 +205,9 @@ class SimulatedPlant:
 
     def _set_pause(self, part: Part) -> None:
         is_paused = self._pauses[part] > 0
-        if part is Part.HEADEND:
+        if part is Part.FLEET:
+            self.fleet.is_paused = is_paused
+        elif part is Part.HEADEND:
             self.machine.is_paused = is_paused
         elif part is Part.BROKER:
             self.network.broker_is_paused = is_paused
@@ -273,18 +227,9 @@ class SimulatedPlant:
             self.network.attach(self._headend)
 
     def _start_fleet(self) -> None:
-        self._fleet_log = FleetLog.open(self._folder.fleet, self._plan, "virtual")
-        self._fleet = FleetCore(self._plan, self._fleet_log, resend_s=RESEND_S, keys=FleetKeys(self._keys))
-        self._set_meter_clocks()
+        self.fleet.start(self._clock.monotonic_s())
         for client in self._clients:
             self.network.attach(client)
-
-    def _close_fleet(self) -> None:
-        self._fleet_events.clear()
-        self._fleet = None
-        if self._fleet_log is not None:
-            self._fleet_log.close()
-            self._fleet_log = None
 
     # --- links ---------------------------------------------------------------------------------------------
 
@@ -305,7 +250,7 @@ class SimulatedPlant:
 
     def _deliver(self, client: Client, parcel: Parcel) -> None:
         if client is not self._headend:
-            self._fleet_events.append((self._indexes[client.name], Message(parcel.topic, parcel.payload)))
+            self.fleet.deliver(self._indexes[client.name], parcel.topic, parcel.payload)
         elif self.machine.link is not None:
             self.machine.link.deliver(parcel.topic, parcel.payload)
 
@@ -315,8 +260,7 @@ class SimulatedPlant:
             if link is not None:
                 link.connect() if up else link.disconnect()
             return
-        index = self._indexes[client.name]
-        self._fleet_events += [(index, Dialled()), (index, Connected())] if up else [(index, Disconnected())]
+        self.fleet.link_changed(self._indexes[client.name], up)
 
     # --- store and clocks ----------------------------------------------------------------------------------
 
@@ -346,25 +290,12 @@ class SimulatedPlant:
 
     def shift_clock(self, name: str, part: Part, shift: ClockShift | None) -> None:
         """See `Plant`."""
-        shifts = self.machine.clock.shifts if part is Part.HEADEND else self._shifts
+        shifts = self.machine.clock.shifts if part is Part.HEADEND else self.fleet.shifts
         if shift is None:
             shifts.pop(name, None)
         else:
             shifts[name] = shift, self._clock.monotonic_s()
-        if part is Part.FLEET:
-            self._set_meter_clocks()
-
-    def _set_meter_clocks(self) -> None:
-        """The meters' clocks as they are now; those that drift are set again with each look."""
-        if self._fleet is None:
-            return
-        errors, now_s = clock_errors_s(self._plan), self._clock.monotonic_s()
-        for shift, since_s in self._shifts.values():
-            for index, gateway in enumerate(self._gateways):
-                if gateway in shift.gateways:
-                    rows = self._plan.rows(index)
-                    errors[rows.start : rows.stop] += error_s(shift, now_s - since_s)
-        self._fleet.columns.clock_error_s = errors
+        self.fleet.set_clocks(self._clock.monotonic_s())
 
     # --- people --------------------------------------------------------------------------------------------
 
@@ -404,34 +335,24 @@ class SimulatedPlant:
 
     def _step(self) -> None:
         self.network.step()
-        fleet = self._fleet
-        if fleet is not None and not self._pauses[Part.FLEET]:
-            now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
-            timer_s = fleet.next_timer_s
-            if self._fleet_events or fleet.next_due_s <= now_s or (timer_s is not None and timer_s <= monotonic_s):
-                events, self._fleet_events = self._fleet_events, []
-                for index, publish in fleet.step(now_s, monotonic_s, events):
-                    self.network.send(self._clients[index], publish.topic, publish.payload)
+        for index, publish in self.fleet.step(self._clock.now_s(), self._clock.monotonic_s()):
+            self.network.send(self._clients[index], publish.topic, publish.payload)
         self.machine.step()
 
     def _next_due_s(self) -> float:
-        times = [self.network.next_due_s(), self.machine.next_due_s()]
-        if self._fleet is not None and not self._pauses[Part.FLEET]:
-            times += [float(self._fleet.next_due_s - self._start_s), self._fleet.next_timer_s]
-            if self._fleet_events:
-                times.append(0.0)
+        times = (self.network.next_due_s(), self.machine.next_due_s(), self.fleet.next_due_s())
         return min((at_s for at_s in times if at_s is not None), default=float("inf"))
 
     # --- looking -------------------------------------------------------------------------------------------
 
     def look(self, stage: str) -> Sample:
         """See `Plant`."""
-        self._set_meter_clocks()
+        self.fleet.set_clocks(self._clock.monotonic_s())
         return Sample(
             stage=stage,
             at_s=self.now_s,
-            readings_late=self._readings_late(),
-            relays_open=0 if self._fleet is None else int(self._fleet.columns.relay_open.sum()),
+            readings_late=self.fleet.readings_late(),
+            relays_open=self.fleet.relays_open,
             recharges_accepted=self.desk.recharges_accepted,
             messages=self.network.messages,
             headend_rss_kib=0,
@@ -441,32 +362,17 @@ class SimulatedPlant:
 
     def has_converged(self) -> bool:
         """See `Plant`."""
-        if self._fleet is None or any(session.state is not State.REPORTING for session in self._fleet.sessions):
+        if not self.fleet.is_reporting:
             return False
         found = self._standing.look(self.now_s)
-        late = found["balances_stale"] + found["commands_open"] + found["days_unsettled"] + self._readings_late()
+        late = (
+            found["balances_stale"] + found["commands_open"] + found["days_unsettled"] + self.fleet.readings_late()
+        )
         return bool(late == 0 and found["gateways_online"] == len(self._gateways))
-
-    def _readings_late(self) -> int:
-        """Readings without a receipt, but for the newest of each gateway, which are under way."""
-        if self._fleet is None:
-            return 0
-        late = 0
-        for session in self._fleet.sessions:
-            rows = sorted(((frame, kept.rows) for frame, kept in session.unreceipted.items()), reverse=True)
-            late += sum(rows for _, rows in rows[FRESH_FRAMES:])
-        return late
 
     def finish(self) -> bool:
         """See `Plant`."""
         end_s = self._clock.monotonic_s() + DRAIN_S
-        while self._unreceipted() and self._clock.monotonic_s() < end_s:
+        while self.fleet.has_unreceipted and self._clock.monotonic_s() < end_s:
             self.advance(self.now_s + 60)
-        return not self._unreceipted()
-
-    def _unreceipted(self) -> bool:
-        return self._fleet is None or self._fleet.unreceipted > 0
-
-
-FRESH_FRAMES: Final = 4
-"""Of each gateway so many frames may be under way without being late."""
+        return not self.fleet.has_unreceipted
