@@ -18,6 +18,7 @@ LIVE: Final = {
     figure.name: figure
     for figure in (
         Figure("balances_stale", "balances without a fresh reading", "meters", "more"),
+        Figure("balances_shown", "homes that can be shown a balance", "meters", "less"),
         Figure("days_unsettled", "days taken in and not charged yet", "meter days", "more"),
         Figure("readings_late", "readings kept by gateways for too long", "readings", "more"),
         Figure("credits_queued", "credits on their way to meters", "credits", "more"),
@@ -54,7 +55,8 @@ FINAL: Final = {
         Figure("relays_opened_unordered", "relays opened without an order in force", "relays", "more"),
         Figure("homes_left_dark", "homes in credit without supply at the end", "homes", "more"),
         Figure("bulk_orders_sent", "orders sent of lists of homes to cut by mistake", "orders", "more"),
-        Figure("blank_hours", "hours of stale balance, over all homes", "hours", "more"),
+        Figure("blank_hours", "hours without any balance shown, over all homes", "hours", "more"),
+        Figure("stale_hours", "hours of stale balance, over all homes", "hours", "more"),
         Figure("converged_after_s", "from the last fault's end until all was caught up", "s", "more"),
         Figure("applied_p50_s", "from acceptance to the meter's answer, median", "s", "more"),
         Figure("applied_p99_s", "from acceptance to the meter's answer, 99 %", "s", "more"),

@@ -67,6 +67,8 @@ class Sample:
     """`before`, `faults`, `healing` or `end`."""
     region_phase: str
     balances_stale: int
+    balances_shown: int
+    """Homes that would be shown a balance if they asked, fresh or marked as stale."""
     days_unsettled: int
     readings_late: int
     credits_queued: int

@@ -20,8 +20,17 @@ MEMORY: Final = Path("/dev/shm")
 """A simulation works in memory, where there is such a folder: its store is real, and syncs."""
 
 
-def follow(scenario: Scenario, seed: int, plan: FleetPlan, plant: Plant, folder: RunFolder, view: View) -> None:
-    """Carry a scenario out on a plant.
+def follow(
+    scenario: Scenario,
+    seed: int,
+    plan: FleetPlan,
+    plant: Plant,
+    folder: RunFolder,
+    view: View,
+    mode: str,
+    rules: str,
+) -> None:
+    """Carry a scenario out on a plant. `rules`: the preset's name, or `naive`.
 
     Raises:
         GateError: the steady state before the faults is not there.
@@ -32,7 +41,7 @@ def follow(scenario: Scenario, seed: int, plan: FleetPlan, plant: Plant, folder:
     with closing(Journal(folder.journal, lambda: plant.now_s, sync=plant.wall_patience_s > 0)) as journal:
 
         def register() -> None:
-            journal.note("run", seed=seed, scenario=scenario.name, rules=scenario.rules)
+            journal.note("run", seed=seed, mode=mode, rules=rules)
             for number, meter in enumerate(meters_of(plan), start=1):
                 who, gateway = consumer(scenario.rules, number), plan.gateway_id(number)
                 fields = {"category": who.category, "load_w": who.load_w, "feeder": feeder(gateway)}
@@ -42,17 +51,19 @@ def follow(scenario: Scenario, seed: int, plan: FleetPlan, plant: Plant, folder:
 
 
 def simulate(
-    scenario: Scenario, seed: int, out: Path, view: View, *, heartbeat_s: float = 900.0, **details: Any
+    scenario: Scenario, seed: int, out: Path, view: View, *, naive: bool = False, **details: Any
 ) -> RunFolder:
-    """Run a scenario in simulation into a folder; `details` are the plant's."""
+    """Run a scenario in simulation into a folder; `details` are the plant's. `naive`: without the protections."""
     # Here, because a run between processes needs nothing of the head-end's code.
+    from meter_sim.lab.simulation.naive import NaivePlant
     from meter_sim.lab.simulation.plant import SimulatedPlant
 
     plan = plan_of(scenario, seed, REGION)
     work = RunFolder(Path(mkdtemp(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None)))
     try:
-        with SimulatedPlant(scenario, plan, work, seed, heartbeat_s=heartbeat_s, **details) as plant:
-            follow(scenario, seed, plan, plant, work, view)
+        kind = NaivePlant if naive else SimulatedPlant
+        with kind(scenario, plan, work, seed, **details) as plant:
+            follow(scenario, seed, plan, plant, work, view, "simulation", "naive" if naive else scenario.rules)
     finally:
         shutil.copytree(work.path, out, dirs_exist_ok=True)
         shutil.rmtree(work.path)

@@ -22,13 +22,14 @@ FRESH_FRAMES: Final = 4
 class FleetHost:
     """Starts and dies like a process; the log outlives it."""
 
-    def __init__(self, plan: FleetPlan, log: Path, keys: Path) -> None:
+    def __init__(self, plan: FleetPlan, log: Path, keys: Path | None) -> None:
+        """Without `keys` the meters look at no signature."""
         self.is_paused = False
         self.shifts: dict[str, tuple[ClockShift, float]] = {}
         """Errors of the meters' clocks, each with the monotonic time since when it drifts."""
         self._plan = plan
         self._path = log
-        self._keys = keys
+        self.keys = keys
         self._events: list[Incoming] = []
         self._log: FleetLog | None = None
         self.core: FleetCore | None = None
@@ -36,7 +37,8 @@ class FleetHost:
     def start(self, monotonic_s: float) -> None:
         """Go on from the log."""
         self._log = FleetLog.open(self._path, self._plan, "virtual")
-        self.core = FleetCore(self._plan, self._log, resend_s=RESEND_S, keys=FleetKeys(self._keys))
+        keys = None if self.keys is None else FleetKeys(self.keys)
+        self.core = FleetCore(self._plan, self._log, resend_s=RESEND_S, keys=keys)
         self.set_clocks(monotonic_s)
 
     def kill(self) -> None:

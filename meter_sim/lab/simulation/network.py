@@ -6,6 +6,7 @@ simulation's monotonic clock.
 """
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
@@ -84,6 +85,9 @@ class Network:
         self._retained: dict[str, Parcel] = {}
         self.broker_is_up = False
         self.broker_is_paused = False
+        self.queue_limit = 0
+        """So many commands the broker keeps for a gateway that is not there; it forgets them when it dies."""
+        self._queues: dict[str, deque[Parcel]] = {}
         self.messages = 0
 
     def add(self, name: str, link: Link, will: Parcel | None = None) -> Client:
@@ -105,6 +109,7 @@ class Network:
         """It is gone, with all that it knew and all that was under way."""
         self.broker_is_up = False
         self._retained.clear()
+        self._queues.clear()
         for client in self._clients.values():
             self._lose(client, told_broker=True)
         self._flights.clear()
@@ -211,6 +216,8 @@ class Network:
         client.up.reconnect(now_s)
         client.down.reconnect(now_s)
         self._changed(client, True)
+        for parcel in self._queues.pop(client.name, ()):
+            self._carry(client, parcel, up=False)
         if client is self._headend:
             for parcel in list(self._retained.values()):
                 self._carry(client, parcel, up=False)
@@ -254,6 +261,10 @@ class Network:
         target = self._headend if direction == "up" else self._clients.get(f"{region}-{gateway}")
         if target is not None and target.is_connected:
             self._carry(target, parcel, up=False)
+        elif target is not None and self.queue_limit and parcel.topic.endswith("/commands"):
+            queue = self._queues.setdefault(target.name, deque())
+            if len(queue) < self.queue_limit:
+                queue.append(parcel)
 
     def _carry(self, client: Client, parcel: Parcel, *, up: bool) -> None:
         now_s, pipe = self._now_s(), client.up if up else client.down

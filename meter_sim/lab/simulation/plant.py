@@ -1,7 +1,7 @@
 """A plant on virtual time: the real head-end core and the real fleet code, with a network between them."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from random import Random
 from types import TracebackType
@@ -157,8 +157,7 @@ class SimulatedPlant:
             return
         match part:
             case Part.HEADEND:
-                self.machine.kill()
-                self.network.detach(self._headend)
+                self._kill_headend()
             case Part.BROKER:
                 self.network.kill_broker()
             case Part.FLEET:
@@ -221,6 +220,10 @@ class SimulatedPlant:
         self.machine.share = min(
             (share for shares in self._shares.values() for share in shares.values()), default=1.0
         )
+
+    def _kill_headend(self) -> None:
+        self.machine.kill()
+        self.network.detach(self._headend)
 
     def _start_headend(self) -> None:
         if self.machine.start(self._make):
@@ -335,9 +338,12 @@ class SimulatedPlant:
 
     def _step(self) -> None:
         self.network.step()
+        self._step_fleet()
+        self.machine.step()
+
+    def _step_fleet(self) -> None:
         for index, publish in self.fleet.step(self._clock.now_s(), self._clock.monotonic_s()):
             self.network.send(self._clients[index], publish.topic, publish.payload)
-        self.machine.step()
 
     def _next_due_s(self) -> float:
         times = (self.network.next_due_s(), self.machine.next_due_s(), self.fleet.next_due_s())
@@ -353,12 +359,18 @@ class SimulatedPlant:
             at_s=self.now_s,
             readings_late=self.fleet.readings_late(),
             relays_open=self.fleet.relays_open,
-            recharges_accepted=self.desk.recharges_accepted,
             messages=self.network.messages,
             headend_rss_kib=0,
-            headend_up=int(self.machine.headend is not None and not self.machine.is_paused),
-            **self._standing.look(self.now_s),
+            **self._standing_now(),
         )
+
+    def _standing_now(self) -> Mapping[str, Any]:
+        """What the head-end's own books say."""
+        return self._standing.look(self.now_s) | {
+            "recharges_accepted": self.desk.recharges_accepted,
+            "balances_shown": len(self._ids) if self.desk.is_open and self._standing.is_readable else 0,
+            "headend_up": int(self.machine.headend is not None and not self.machine.is_paused),
+        }
 
     def has_converged(self) -> bool:
         """See `Plant`."""

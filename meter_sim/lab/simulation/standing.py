@@ -35,6 +35,8 @@ class Standing:
         self._store = store
         self._interval_s = interval_s
         self._last: dict[str, Any] = {}
+        self.is_readable = True
+        """Whether the last look could read it: who can, can show balances."""
 
     def look(self, now_s: int) -> dict[str, Any]:
         """The figures of `plant.Sample` that the store tells; the last ones while it cannot be read."""
@@ -44,7 +46,9 @@ class Standing:
             with closing(sqlite.connect(f"{self._store.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 found = dict(zip(_NAMES, connection.execute(_LOOK, times).fetchone(), strict=True))
         except sqlite.DatabaseError:
+            self.is_readable = False
             return dict(self._last)
+        self.is_readable = True
         found["store_bytes"] = sum(path.stat().st_size for path in self._store.parent.glob(self._store.name + "*"))
         self._last = found
         return dict(found)
