@@ -1,7 +1,7 @@
 """An operator's error in bulk: a list of homes to cut that is the wrong list."""
 
 from random import Random
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from meter_sim.lab.faults.fault import Fault, Mend, Share, mend_nothing, some
 from meter_sim.lab.plant import Plant
@@ -20,3 +20,8 @@ class BulkCut(Fault):
         """See `Fault.begin`."""
         plant.order_cut(some(plant.meters, self.share, chance), "operator", self.reason)
         return mend_nothing
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return {"share": round(chance.uniform(0.1, 1), 2)}

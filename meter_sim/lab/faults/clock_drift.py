@@ -1,7 +1,7 @@
 """A clock runs fast or slow: the head-end's, or those of the meters behind a share of the gateways."""
 
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,3 +22,8 @@ class ClockDrift(Fault):
         gateways = tuple(some(plant.gateways, self.share, chance))
         plant.shift_clock(name, self.part, ClockShift(0, self.drift_ppm, gateways))
         return lambda: plant.shift_clock(name, self.part, None)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return {"part": chance.choice((Part.HEADEND, Part.FLEET)), "drift_ppm": chance.randint(-2_000, 2_000)}

@@ -1,7 +1,7 @@
 """A clock jumps: the head-end's, or those of the meters behind a share of the gateways."""
 
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,3 +22,12 @@ class ClockJump(Fault):
         gateways = tuple(some(plant.gateways, self.share, chance))
         plant.shift_clock(name, self.part, ClockShift(self.offset_s, 0, gateways))
         return lambda: plant.shift_clock(name, self.part, None)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        part = chance.choice((Part.HEADEND, Part.FLEET))
+        if part is Part.HEADEND:
+            return {"part": part, "offset_s": chance.randint(-288, 288)}
+        offsets = (-300, 300, -3_600, 3_600, -1_700_000_000)
+        return {"part": part, "offset_s": chance.choice(offsets), "share": round(chance.uniform(0.1, 1), 2)}

@@ -7,7 +7,7 @@ the fault's time, and also when the run is interrupted.
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -70,12 +70,23 @@ class Fault(BaseModel):
     momentary: ClassVar[bool] = False
     """It happens at an instant: `for` means nothing to it."""
 
+    breaks: ClassVar[frozenset[str]] = frozenset()
+    """Invariants that nobody can hold under it: an explorer demands that such a run is judged, not that it passes."""
+
+    longest_s: ClassVar[int] = 12 * 3_600
+    """An explorer lets it last so long at most."""
+
     loses_commits: ClassVar[bool] = False
     """What was answered before it ends may be gone then: providers submit all of it once more."""
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """Break something; what mends it. `name` is this occurrence's alone."""
         raise NotImplementedError
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """What an explorer gives this fault, besides when it happens: anything that must be survived."""
+        return {}
 
     def occurrences(self) -> list[tuple[int, int]]:
         """(from, to) of each time it happens, seconds since the start."""

@@ -2,7 +2,7 @@
 
 import json
 from random import Random
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -61,3 +61,8 @@ def _payload(kind: str, meter: str, now_s: int, chance: Random) -> tuple[Channel
 
 def _json(content: dict[str, object]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return {"count": chance.randint(1, 30)}

@@ -1,7 +1,7 @@
 """A process dies: `kill -9`, and its next start at the end of the fault."""
 
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from meter_sim.lab.faults.fault import Fault, Mend
 from meter_sim.lab.plant import Part, Plant
@@ -17,3 +17,8 @@ class ProcessKill(Fault):
         """See `Fault.begin`."""
         plant.kill(self.part)
         return lambda: plant.start(self.part)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return {"part": chance.choice(list(Part))}

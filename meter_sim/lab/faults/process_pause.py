@@ -1,7 +1,7 @@
 """A process stands still and keeps its connections: SIGSTOP, and SIGCONT at the end of the fault."""
 
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from meter_sim.lab.faults.fault import Fault, Mend
 from meter_sim.lab.plant import Part, Plant
@@ -17,3 +17,8 @@ class ProcessPause(Fault):
         """See `Fault.begin`."""
         plant.pause(self.part)
         return lambda: plant.resume(self.part)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return {"part": chance.choice((Part.HEADEND, Part.BROKER, Part.FLEET))}

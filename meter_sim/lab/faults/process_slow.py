@@ -1,7 +1,7 @@
 """A process gets too little of the machine: it runs for a share of the time only."""
 
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -20,3 +20,8 @@ class ProcessSlow(Fault):
         """See `Fault.begin`."""
         plant.slow(name, self.part, self.runs)
         return lambda: plant.slow(name, self.part, 1.0)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return {"part": Part.HEADEND, "runs": round(chance.uniform(0.05, 0.9), 2)}

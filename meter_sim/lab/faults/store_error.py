@@ -1,7 +1,7 @@
 """The head-end's disk fails: EIO on read, write or sync."""
 
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from meter_sim.lab.faults.fault import Fault, Mend
 from meter_sim.lab.plant import DiskState, Plant
@@ -17,3 +17,8 @@ class StoreError(Fault):
         """See `Fault.begin`."""
         plant.set_disk(name, DiskState(fails=self.operation))
         return lambda: plant.set_disk(name, None)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return {"operation": chance.choice(("read", "write", "sync"))}

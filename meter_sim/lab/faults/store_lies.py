@@ -13,6 +13,7 @@ class StoreLies(Fault):
     fault: Literal["store-lies"] = "store-lies"
 
     loses_commits: ClassVar[bool] = True
+    breaks: ClassVar[frozenset[str]] = frozenset(f"I{number}" for number in range(1, 26))
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """See `Fault.begin`."""

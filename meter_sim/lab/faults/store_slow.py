@@ -1,7 +1,7 @@
 """The head-end's disk is slow: each write and each sync takes its time."""
 
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -19,3 +19,8 @@ class StoreSlow(Fault):
         """See `Fault.begin`."""
         plant.set_disk(name, DiskState(delay_s=self.delay_ms / 1_000))
         return lambda: plant.set_disk(name, None)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return {"delay_ms": chance.choice((1, 10, 100, 1_000))}
