@@ -71,7 +71,7 @@ class Fault(BaseModel):
     """It happens at an instant: `for` means nothing to it."""
 
     breaks: ClassVar[frozenset[str]] = frozenset()
-    """Invariants that nobody can hold under it: an explorer demands that such a run is judged, not that it passes."""
+    """Invariants that nobody can hold under it: an explorer demands of such a run that it is judged."""
 
     longest_s: ClassVar[int] = 12 * 3_600
     """An explorer lets it last so long at most."""

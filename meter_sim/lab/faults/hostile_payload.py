@@ -37,6 +37,11 @@ class HostilePayload(Fault):
             plant.publish(address.topic(channel), payload)
         return mend_nothing
 
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return {"count": chance.randint(1, 30)}
+
 
 def _payload(kind: str, meter: str, now_s: int, chance: Random) -> tuple[Channel, bytes]:
     """What a stranger says. Of a register only a jump that no home can draw: a small lie nobody can tell."""
@@ -61,8 +66,3 @@ def _payload(kind: str, meter: str, now_s: int, chance: Random) -> tuple[Channel
 
 def _json(content: dict[str, object]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
-
-    @classmethod
-    def draw(cls, chance: Random) -> dict[str, Any]:
-        """See `Fault.draw`."""
-        return {"count": chance.randint(1, 30)}

@@ -1,6 +1,7 @@
 """What all faults of a link share: which link, which direction, which gateways, and how a toxic gets on it."""
 
 from random import Random
+from typing import Any
 
 from pydantic import Field
 
@@ -36,3 +37,10 @@ class LinkFault(Fault):
                 plant.remove_toxic(self.link, each)
 
         return mend
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        link = Link.HEADEND if chance.random() < 0.3 else Link.FLEET
+        share = 1.0 if chance.random() < 0.5 else round(chance.uniform(0.1, 1), 2)
+        return {"link": link, "share": share, "direction": chance.choice(("up", "down", "both"))}

@@ -1,6 +1,7 @@
 """A link is narrow: messages queue up before it."""
 
-from typing import Literal
+from random import Random
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,3 +19,8 @@ class LinkBandwidth(LinkFault):
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""
         return Bandwidth(rate_kbps=self.rate_kbps)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return super().draw(chance) | {"rate_kbps": chance.choice((1, 10, 100))}

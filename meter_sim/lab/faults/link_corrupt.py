@@ -1,6 +1,7 @@
 """Messages arrive with flipped bytes."""
 
-from typing import Literal
+from random import Random
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,3 +19,8 @@ class LinkCorrupt(LinkFault):
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""
         return Corrupt(probability=self.corrupt)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return super().draw(chance) | {"corrupt": round(chance.uniform(0.01, 0.2), 2)}

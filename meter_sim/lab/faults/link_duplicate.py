@@ -1,6 +1,7 @@
 """Messages arrive more than once."""
 
-from typing import Literal
+from random import Random
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,3 +19,8 @@ class LinkDuplicate(LinkFault):
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""
         return Duplicate(probability=self.repeat)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return super().draw(chance) | {"repeat": round(chance.uniform(0.01, 0.5), 2)}

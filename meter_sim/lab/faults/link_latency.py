@@ -1,6 +1,7 @@
 """Messages arrive late."""
 
-from typing import Literal
+from random import Random
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -19,3 +20,11 @@ class LinkLatency(LinkFault):
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""
         return Latency(latency_ms=self.latency_ms, jitter_ms=self.jitter_ms)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return super().draw(chance) | {
+            "latency_ms": chance.choice((10, 500, 60_000)),
+            "jitter_ms": chance.choice((0, 500, 60_000)),
+        }

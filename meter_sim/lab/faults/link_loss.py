@@ -1,6 +1,7 @@
 """Messages are lost, though the broker has acknowledged them."""
 
-from typing import Literal
+from random import Random
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,3 +19,8 @@ class LinkLoss(LinkFault):
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""
         return Loss(probability=self.loss)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return super().draw(chance) | {"loss": round(chance.uniform(0.01, 0.3), 2)}

@@ -1,6 +1,7 @@
 """Messages overtake each other."""
 
-from typing import Literal
+from random import Random
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -19,3 +20,11 @@ class LinkReorder(LinkFault):
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""
         return Reorder(probability=self.reorder, delay_ms=self.delay_ms)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return super().draw(chance) | {
+            "reorder": round(chance.uniform(0.01, 0.5), 2),
+            "delay_ms": chance.choice((50, 5_000, 300_000)),
+        }

@@ -1,6 +1,7 @@
 """Connections are cut, and cut again."""
 
-from typing import Literal
+from random import Random
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,3 +19,8 @@ class LinkReset(LinkFault):
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""
         return Reset(timeout_ms=self.timeout_ms)
+
+    @classmethod
+    def draw(cls, chance: Random) -> dict[str, Any]:
+        """See `Fault.draw`."""
+        return super().draw(chance) | {"timeout_ms": chance.choice((60_000, 300_000, 600_000))}
