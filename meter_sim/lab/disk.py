@@ -124,6 +124,17 @@ class Disk:
         """Take the power away: no operation reaches the files until `power_cut`, also not those of a close."""
         self.frozen = True
 
+    def thaw(self) -> None:
+        """Give the power back with the files as they are: what was frozen was the process, not the machine."""
+        self.frozen = False
+        if self._plan is not None and self._plan.cuts:
+            self._plan = None
+
+    def settle(self) -> None:
+        """What is in the files is durable: for a laboratory that has put other files in their place."""
+        for number in range(len(SUFFIXES)):
+            self._unsynced.synced(number)
+
     def heal(self) -> None:
         """A sound disk again; what is unsynced stays so."""
         self.delay_s = 0.0
@@ -142,9 +153,7 @@ class Disk:
         if any(vfs.is_open(file) for file in self._files.values()):
             raise RuntimeError(f"{self._store} is still open: freeze the disk and close its connections first")
         damage = self._unsynced.cut_power(self._store, chance)
-        self.frozen = False
-        if self._plan is not None and self._plan.cuts:
-            self._plan = None
+        self.thaw()
         return damage
 
     # --- what the files ask -------------------------------------------------------------------------------------

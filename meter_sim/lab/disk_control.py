@@ -92,4 +92,5 @@ class ControlFile:
         except (OSError, ValidationError) as error:
             log.error("%s: %s; disk and clock stay as they were", self._path, error)
             return
+        log.info("disk and clock under test: %s", control.model_dump_json(exclude_defaults=True))
         self._apply(control)

@@ -185,7 +185,8 @@ class Journal:
 def power_cut_file(journal: Path, chance: random.Random, store: Path | None = None) -> Damage:
     """Cut the power to the store of a process that is dead, by the journal that it left. The journal is used up.
 
-    `store` is where the files are now, if they were moved.
+    All that used the store must be dead, and nobody may have written since. `store` is where the files are now, if
+    they were moved.
 
     Raises:
         OSError: there is no journal.
@@ -266,9 +267,11 @@ def _redo(descriptor: int, changes: list[Change], chance: random.Random) -> Dama
     """Put some of the changes on again, and draw the size."""
     if not changes:
         return Damage()
-    drawn = _in_order(changes, chance) if chance.random() < 0.5 else _in_any_order(changes, chance)
+    sectors_of, size = chance.choice((_all, _none, _in_order, _in_order, _in_any_order, _in_any_order))(
+        changes, chance
+    )
     kept = torn = 0
-    for change, sectors in zip(changes, drawn[0], strict=True):
+    for change, sectors in zip(changes, sectors_of, strict=True):
         for sector in sectors:
             start, content = change.content(sector)
             os.pwrite(descriptor, content, start)
@@ -276,11 +279,23 @@ def _redo(descriptor: int, changes: list[Change], chance: random.Random) -> Dama
             kept += 1
         elif sectors:
             torn += 1
-    os.ftruncate(descriptor, drawn[1])
+    os.ftruncate(descriptor, size)
     return Damage(kept, torn, len(changes) - kept - torn)
 
 
-def _in_order(changes: list[Change], chance: random.Random) -> tuple[list[list[int]], int]:
+_Drawn = tuple[list[list[int]], int]
+"""The sectors that survive of each change, and the file's size."""
+
+
+def _all(changes: list[Change], chance: random.Random) -> _Drawn:
+    return [list(change.sectors()) for change in changes], changes[-1].new_size
+
+
+def _none(changes: list[Change], chance: random.Random) -> _Drawn:
+    return [[] for _ in changes], changes[0].old_size
+
+
+def _in_order(changes: list[Change], chance: random.Random) -> _Drawn:
     """The changes up to one, which may be torn: some of its sectors, and any size on its way."""
     whole = chance.randrange(len(changes) + 1)
     size = changes[whole - 1].new_size if whole else changes[0].old_size
@@ -294,7 +309,7 @@ def _in_order(changes: list[Change], chance: random.Random) -> tuple[list[list[i
     return sectors, size
 
 
-def _in_any_order(changes: list[Change], chance: random.Random) -> tuple[list[list[int]], int]:
+def _in_any_order(changes: list[Change], chance: random.Random) -> _Drawn:
     """Each sector as after any one of the changes to it, the size likewise."""
     touching: dict[int, list[int]] = {}
     for number, change in enumerate(changes):

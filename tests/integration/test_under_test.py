@@ -81,7 +81,7 @@ def test_slow_disk_delays_the_receipt(site: Site, mosquitto: int) -> None:
         gateway.status(online=True)
         gateway.receipt(gateway.reading("M1", 1, 1_010))
         tell(site, DiskControl(delay_ms=300))
-        time.sleep(0.1)  # two looks at the control file
+        serve.wait_for('"delay_ms":300')
         began_s = time.monotonic()
         frame = gateway.reading("M1", 2, 1_020)
         gateway.receipt(frame, timeout_s=40)

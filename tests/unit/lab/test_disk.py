@@ -256,7 +256,7 @@ def run_until_the_cut(path: Path, acknowledged: list[str]) -> None:
 
 
 def test_what_was_acknowledged_survives_a_cut_at_every_point(made: Path, tmp_path: Path) -> None:
-    damage = Damage()
+    damage, unanswered = Damage(), 0
     for point in itertools.count():
         path = Path(shutil.copy(made, tmp_path / "s.db"))
         acknowledged: list[str] = []
@@ -269,6 +269,7 @@ def test_what_was_acknowledged_survives_a_cut_at_every_point(made: Path, tmp_pat
             store = SqliteStore(path)
             found = references(store)
             assert set(acknowledged) <= found <= {*acknowledged, f"PAY-{len(acknowledged)}"}, point
+            unanswered += found != set(acknowledged)
             assert_sound(store)
             store.close()
         for suffix in ("", "-wal", "-shm", "-journal"):
@@ -280,6 +281,7 @@ def test_what_was_acknowledged_survives_a_cut_at_every_point(made: Path, tmp_pat
     assert damage.kept > 20
     assert damage.torn > 20
     assert damage.lost > 20
+    assert unanswered > 0, "what nobody was told of may be there too"
 
 
 def test_store_that_does_not_sync_its_commits_is_found_out(made: Path, tmp_path: Path) -> None:
@@ -428,6 +430,45 @@ def test_frozen_disk_changes_no_byte(disk: Disk, path: Path) -> None:
         SqliteStore(path)
     assert disk.power_cut(random.Random(1)) == Damage()
     assert not path.with_name("s.db-shm").exists()
+
+
+def test_dead_process_on_a_live_machine_loses_nothing_yet(disk: Disk, path: Path) -> None:
+    """Its last commit may be seen before it is durable: whoever sees it must not rely on it."""
+    store = opened(path)
+    disk.freeze_after(0, "sync")  # the log's head goes first
+    with pytest.raises(StoreError):
+        recharge(store, "PAY-0")
+    store.close()
+    disk.thaw()
+    assert disk.unsynced
+    store = opened(path)
+    recharge(store, "PAY-0")
+    disk.freeze_after(0, "sync")
+    with pytest.raises(StoreError):
+        recharge(store, "PAY-1")
+    store.close()
+    disk.thaw()
+    store = opened(path)
+    assert references(store) == {"PAY-0", "PAY-1"}
+    assert disk.unsynced, "seen, and not durable"
+    store._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    assert disk.unsynced == 0
+    store.close()
+
+
+def test_files_put_in_place_are_durable(disk: Disk, path: Path, made: Path) -> None:
+    store = opened(path)
+    disk.lies = True
+    recharge(store, "PAY-0")
+    disk.freeze()
+    store.close()
+    disk.heal()
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink()
+    shutil.copy(made, path)
+    disk.settle()
+    assert disk.power_cut(random.Random(1)) == Damage()
+    assert path.read_bytes() == made.read_bytes()
 
 
 def test_cache_of_a_liar_is_finite(disk: Disk, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
