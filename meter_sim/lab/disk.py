@@ -90,15 +90,19 @@ class Disk:
         self.close()
 
     def close(self) -> None:
-        """Leave the store alone from its next opening on.
-
-        Raises:
-            BaseException: what went wrong inside an operation, and reached SQLite as an I/O error only.
-        """
+        """Leave the store alone from its next opening on, and `check`."""
         vfs.uncover(self._store, SUFFIXES)
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+        self.check()
+
+    def check(self) -> None:
+        """See that nothing of ours went wrong beneath SQLite; to be called now and then.
+
+        Raises:
+            BaseException: what did (Ctrl-C too), which SQLite took for an I/O error.
+        """
         if trouble := vfs.take_trouble():
             raise trouble[0]
 

@@ -80,12 +80,12 @@ def test_slow_disk_delays_the_receipt(site: Site, mosquitto: int) -> None:
     with serving_under_test(site, mosquitto) as serve, gateway_by_hand(site, mosquitto) as gateway:
         gateway.status(online=True)
         gateway.receipt(gateway.reading("M1", 1, 1_010))
-        tell(site, DiskControl(delay_ms=300))
-        serve.wait_for('"delay_ms":300')
+        tell(site, DiskControl(delay_ms=100))
+        serve.wait_for('"delay_ms":100')
         began_s = time.monotonic()
         frame = gateway.reading("M1", 2, 1_020)
         gateway.receipt(frame, timeout_s=40)
-        assert time.monotonic() - began_s > 0.6, "a frame's two writes, or one and the sync"
+        assert time.monotonic() - began_s > 0.25, "at least a page with its head, and the sync"
         tell(site, DiskControl())
         assert serve.ask_to_stop(timeout_s=30) == 0
 

@@ -153,14 +153,20 @@ def test_store_has_one_disk(disk: Disk, path: Path) -> None:
 
 
 def test_mistake_inside_becomes_an_io_error_and_is_told(path: Path) -> None:
+    errors: list[BaseException] = [KeyboardInterrupt(), LookupError("ours")]
+
     def stumble() -> None:
-        raise LookupError("ours")
+        if errors:
+            raise errors.pop()
 
     disk = Disk(path, before=stumble)
-    with pytest.raises(StoreError, match="I/O error"):
-        SqliteStore(path)
-    with pytest.raises(LookupError, match="ours"):
-        disk.close()
+    for expected in (LookupError, KeyboardInterrupt):
+        with pytest.raises(StoreError, match="I/O error"):
+            SqliteStore(path)
+        with pytest.raises(expected):
+            disk.check()
+    SqliteStore(path).close()
+    disk.close()
 
 
 # --- faults ---------------------------------------------------------------------------------------------------
