@@ -274,6 +274,7 @@ class Course:
         if self._stage != "healing":
             self._begin_healing()
         wall_s, end_s = time.monotonic(), self._plant.now_s + self._scenario.heals_within
+        ask_at_s = 0
         while True:
             for did in self._plant.attend():
                 self._journal.note("person", did=did)
@@ -281,8 +282,10 @@ class Course:
                 break
             if self._plant.now_s > end_s and time.monotonic() - wall_s > self._plant.wall_patience_s:
                 break
-            for payment in list(self._unanswered.values()):
-                self._recharge(payment)
+            if self._plant.now_s >= ask_at_s:
+                ask_at_s = self._plant.now_s + ASK_AGAIN_S
+                for payment in list(self._unanswered.values()):
+                    self._recharge(payment)
             self._plant.advance(self._plant.now_s + HEALING_STEP_S)
         if self._plant.has_converged() and not self._converged:
             self._converged = True
