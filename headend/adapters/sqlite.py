@@ -23,6 +23,9 @@ BUSY_TIMEOUT_MS: Final = 10_000
 
 CACHE_KIB: Final = 64 * 1024
 
+CACHED_STATEMENTS: Final = 512
+"""Prepared statements kept, more than there are: preparing a long one anew takes longer than running it."""
+
 OLDEST_SOUND_SQLITE: Final = (3, 51, 3)
 """Before it, a WAL reset could corrupt a database (design, section 8)."""
 
@@ -43,7 +46,12 @@ class SqliteStore:
         if self._name != ":memory:":
             _prepare_file(Path(path))
         with _translated(self._name):
-            self._connection = sqlite.connect(self._name, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
+            self._connection = sqlite.connect(
+                self._name,
+                isolation_level=None,
+                timeout=BUSY_TIMEOUT_MS / 1000,
+                cached_statements=CACHED_STATEMENTS,
+            )
             # Before anything is changed: a file of somebody else's stays as it is.
             applied = self._applied_versions()
             self._configure()

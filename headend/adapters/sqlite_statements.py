@@ -31,6 +31,8 @@ class SqliteStatements:
         return self._connection.execute(SQL[name], values).rowcount  # type: ignore[no-any-return]
 
     def _many(self, name: str, rows: Iterable[Sequence[object]]) -> int:
+        if isinstance(rows, list) and not rows:
+            return 0
         return self._connection.executemany(SQL[name], rows).rowcount  # type: ignore[no-any-return]
 
     def _insert(self, name: str, rows: Iterable[Sequence[object]]) -> None:

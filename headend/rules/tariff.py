@@ -7,6 +7,7 @@ and every amount a text, so that the same tariff is always the same text.
 import json
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -29,6 +30,9 @@ from headend.rules.quantities import (
 _MICROS: Final = 1_000_000
 _WH_PER_KWH: Final = 1_000
 _BP_PER_PERCENT: Final = 100
+
+TARIFFS_AT_HAND: Final = 100
+"""Documents that are kept parsed."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$")]
 
@@ -180,8 +184,9 @@ def _value(value: Any) -> str:
             return str(value)
 
 
+@lru_cache(maxsize=TARIFFS_AT_HAND)
 def tariff_from_json(document: str) -> Tariff:
-    """The tariff of a document.
+    """The tariff of a document; the same object for the same text, which is asked for in every round.
 
     Raises:
         ValueError: it is none.

@@ -168,7 +168,7 @@ def take_instalments(days: Sequence[tuple[int, int]], zone: ZoneInfo, uow: UnitO
 
     Once for each meter and day, also when the day is billed anew.
     """
-    plans = uow.active_plans({meter_key for meter_key, _ in days})
+    plans = uow.active_plans({meter_key for meter_key, _ in days}) if days else []
     if not plans:
         return 0
     recovering = {row.region for row in uow.recoveries() if row.state.phase is not Phase.NORMAL}
