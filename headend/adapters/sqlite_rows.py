@@ -10,6 +10,7 @@ from headend.adapters.sqlite_audit import SqliteAuditRows
 from headend.adapters.sqlite_billing import SqliteBillingRows
 from headend.adapters.sqlite_devices import SqliteDeviceRows
 from headend.adapters.sqlite_evidence import SqliteEvidenceRows
+from headend.adapters.sqlite_lost_numbers import SqliteLostNumberRows
 from headend.adapters.sqlite_notices import SqliteNoticeRows
 from headend.adapters.sqlite_policies import SqlitePolicyRows
 from headend.adapters.sqlite_protection import SqliteProtectionRows
@@ -21,6 +22,7 @@ from headend.domain.ledger import GENESIS_HASH, Transfer, TransferKind, chain_ha
 from headend.domain.reconcile import ExceptionKind, HeadendView
 from headend.service import rows as row_types
 from headend.service.ports import MAX_TIME_S, Rows
+from headend.service.ports.lost_numbers import Word
 from headend.service.rows import Lane, MeterAccount, NewTransfer, Registration
 from headend.service.traffic import GatewayId
 
@@ -37,6 +39,7 @@ class SqliteUnitOfWork(
     SqliteAuditRows,
     SqliteBillingRows,
     SqliteDeviceRows,
+    SqliteLostNumberRows,
     SqliteProtectionRows,
     SqliteNoticeRows,
     SqliteRecoveryRows,
@@ -126,8 +129,10 @@ class SqliteUnitOfWork(
             return []
         return self._all("differing_snapshots", json.dumps(rows))
 
-    def add_exception(self, kind: ExceptionKind, meter_key: int, detail: str, now_s: int) -> None:
-        self._run("add_exception", kind, meter_key, detail, now_s)
+    def add_exception(
+        self, kind: ExceptionKind, meter_key: int, detail: str, now_s: int, word: Word | None = None
+    ) -> None:
+        self._run("add_exception", kind, meter_key, detail, now_s, *(word or (None, None, None)))
 
     def resolve_exceptions(self, kinds: Sequence[tuple[int, str]], actor: str, note: str, now_s: int) -> int:
         return self._many("resolve_exception", [(*entry, now_s, actor, note) for entry in kinds])
@@ -322,7 +327,7 @@ class SqliteUnitOfWork(
     def meter_registers(self) -> Iterator[tuple[int, str, int, int, int, int, int]]:
         return iter(self._connection.execute(AUDIT["meter_registers"]))
 
-    def all_credit_totals(self) -> Iterator[tuple[str, int, int]]:
+    def all_credit_totals(self) -> Iterator[tuple[str, int, int, int]]:
         return iter(self._connection.execute(AUDIT["credit_totals"]))
 
     def all_relay_orders(self) -> Iterator[tuple[str, int, str, int | None]]:

@@ -9,6 +9,7 @@ from headend.adapters.statements import load_statements
 SQL: Final = load_statements(
     "registry", "ingest", "ledger", "delivery", "journal",
     "billing", "protection", "notices", "recovery", "evidence", "policies", "audit_protection", "devices",
+    "lost_numbers",
 )  # fmt: skip
 
 INSERT_ROWS: Final = 1_000

@@ -20,9 +20,11 @@ from headend.cli.options import (
 from headend.cli.output import as_json, print_json, print_table
 from headend.domain.calendar import local_text
 from headend.domain.exception_kind import ExceptionKind
+from headend.domain.units import format_rupees
 from headend.errors import HeadendError
 from headend.service.exceptions import ADVICE
-from headend.service.exceptions import resolve_exception as close_exception
+from headend.service.resolutions import COUNTERS, MOST_LOST, Outcome, Resolution, resolve_all
+from headend.service.resolutions import resolve_exception as close_exception
 from headend.service.rows import ExceptionRow
 
 app = typer.Typer(help="What a person must look at.", no_args_is_help=True)
@@ -105,18 +107,68 @@ def resolve_exception(
     clock: ClockOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Close an exception: what it held goes out again. If the meter still disagrees, it comes back."""
+    """Close an exception: what it held goes out again. If the meter still disagrees, it comes back.
+
+    A meter that is ahead (CREDIT_AHEAD, RELAY_AHEAD, POLICY_AHEAD, CREDIT_TOTAL_DIFFERS) is taken at its word: its
+    numbers count as given, and what is to be sent goes on above them. Its relay is ordered closed, so that it has
+    supply; the rules decide on cuts anew. Refused while the meter has more credit than the ledger.
+    """
     settings = read_config(config, store, clock)
     checked_reason(actor, "actor")
     checked_reason(note, "note")
     find_meter(meter, settings)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
-        resolved = close_exception(meter, kind, actor, note, uow, bootstrap.clock(settings).now_s())
-    if not resolved:
-        raise HeadendError(
-            f"meter {meter} has no open exception {kind}; `headend exceptions list` shows those open"
-        )
+        resolution = close_exception(meter, kind, actor, note, uow, bootstrap.clock(settings).now_s())
+    if resolution.outcome is not Outcome.RESOLVED:
+        raise HeadendError(f"meter {meter}: {_why_open(resolution)}")
     if json:
         print_json({"meter": meter, "kind": kind, "resolved": True})
     else:
         print(f"meter {meter}: {kind} resolved")
+
+
+@app.command("resolve-all")
+def resolve_all_exceptions(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(COUNTERS)}.")],
+    actor: Annotated[str, typer.Option("--actor", help="Who resolves them; it is kept.")],
+    note: Annotated[str, typer.Option("--note", help="What was found and done; it is kept.")],
+    region: Annotated[str | None, typer.Option("--region", help="Of one region only.")] = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    clock: ClockOption = None,
+    json: JsonOption = False,
+) -> None:
+    """After a restore from a backup: close all exceptions of a kind that can be closed, and list the others."""
+    settings = read_config(config, store, clock)
+    checked_reason(actor, "actor")
+    checked_reason(note, "note")
+    if kind not in COUNTERS:
+        raise HeadendError(f"{kind} is looked at meter by meter; resolve-all takes {', '.join(COUNTERS)}")
+    with bootstrap.store(settings) as opened, opened.transaction() as uow:
+        now_s = bootstrap.clock(settings).now_s()
+        resolutions = resolve_all(ExceptionKind(kind), region, actor, note, uow, now_s)
+    left = [each for each in resolutions if each.outcome is not Outcome.RESOLVED]
+    resolved = len(resolutions) - len(left)
+    if json:
+        print_json({"kind": kind, "resolved": resolved, "left": [as_json(row) for row in left]})
+        return
+    print(f"{resolved} resolved, {len(left)} left open")
+    if left:
+        print_table("left open", ("meter", "why"), ((row.meter, _why_open(row)) for row in left))
+
+
+def _why_open(resolution: Resolution) -> str:
+    """What stands in the way, and what to do about it."""
+    match resolution.outcome:
+        case Outcome.METER_HAS_MORE:
+            return (
+                f"it has Rs {format_rupees(resolution.missing_micros)} more credit than our books: find what is"
+                " missing in the payment providers' settlements, submit it with its own reference, then resolve"
+            )
+        case Outcome.NOT_BELIEVED:
+            return (
+                f"it speaks of number {resolution.said_number}, more than {MOST_LOST} above ours: not believed;"
+                " check the meter and who can write on the broker, exchange it if it is really so"
+            )
+        case _:
+            return f"no open exception {resolution.kind}; `headend exceptions list` shows those open"

@@ -66,10 +66,13 @@ class PolicyApplied:
 
 @dataclass(frozen=True, slots=True)
 class Exceptional:
-    """A person must look at this meter; until then nothing is sent to it for the counter in question."""
+    """A person must look at this meter; until then nothing is sent to it for the counter in question.
+
+    `said_number`: the meter's own, where the exception is about that."""
 
     kind: ExceptionKind
     detail: str
+    said_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ def reconcile(
 
 
 def _ahead(kind: ExceptionKind, what: str, theirs: int, ours: int) -> Exceptional:
-    return Exceptional(kind, f"{what} version {theirs} at the meter, {ours} issued by us")
+    return Exceptional(kind, f"{what} version {theirs} at the meter, {ours} issued by us", theirs)
 
 
 def reconcile_credit(
@@ -127,11 +130,16 @@ def reconcile_credit(
 ) -> Iterator[Finding]:
     """Compare the credit counter alone: it stands in a hello and in every result."""
     if seq > ours.credit_seq:
-        yield Exceptional(ExceptionKind.CREDIT_AHEAD, f"credit {seq} at the meter, {ours.credit_seq} issued by us")
+        yield Exceptional(
+            ExceptionKind.CREDIT_AHEAD,
+            f"credit {seq}, {total_micros} micros in all, at the meter; {ours.credit_seq} issued by us",
+            seq,
+        )
     elif our_total_micros != total_micros:
         yield Exceptional(
             ExceptionKind.CREDIT_TOTAL_DIFFERS,
             f"credit total {total_micros} micros at number {seq} at the meter, {our_total_micros} in our ledger",
+            seq,
         )
     elif seq > ours.applied_credit_seq:
         yield CreditApplied(seq)

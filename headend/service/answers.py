@@ -21,6 +21,7 @@ from headend.domain.reconcile import (
 )
 from headend.service.intake import UNKNOWN_METER, Intake
 from headend.service.notices import notices_of_cuts, notices_of_restored
+from headend.service.ports.lost_numbers import Word
 from headend.service.rows import Lane
 from headend.service.traffic import (
     Arrival,
@@ -36,7 +37,9 @@ from headend.service.traffic import (
 MENDABLE: Final = frozenset({"UNKNOWN_KEY", "BAD_SIGNATURE", "FUTURE_DATED"})
 """Refusals of a command that was good: keys or a clock have to be mended, and then it counts again."""
 
-EXPECTED: Final = frozenset({"EXPIRED", "OLDER_VERSION"})
+OLDER_VERSION: Final = "OLDER_VERSION"
+
+EXPECTED: Final = frozenset({"EXPIRED", OLDER_VERSION})
 """Refusals that nobody has to look at."""
 
 _OVER_ONCE_AGREED: Final = (
@@ -44,6 +47,14 @@ _OVER_ONCE_AGREED: Final = (
     ExceptionKind.CREDIT_TOTAL_DIFFERS,
     ExceptionKind.COMMAND_REJECTED,
 )
+
+_AHEAD: Final = {
+    DeliveryKind.RELAY: ExceptionKind.RELAY_AHEAD,
+    DeliveryKind.POLICY: ExceptionKind.POLICY_AHEAD,
+}
+
+_Credit = tuple[int, int, int, int]
+_Version = tuple[int, int, int]
 
 Found = tuple[int, int, int, Finding]
 """(meter key, the meter's time, the meter's credit total in micros, finding)"""
@@ -116,15 +127,21 @@ def _take_credit_answers(answers: Sequence[tuple[int, CreditAnswer]], intake: In
     ours = intake.uow.headend_views(newest)
     totals = _our_totals([(key, answer.seq) for key, answer in newest.items()], intake)
     # The meter agrees with our ledger on its counter: whatever was wrong with an earlier answer is over.
-    agreed = [
+    agreed = {
         (key, kind)
         for key, answer in newest.items()
         if answer.refusal is None
         and totals.get(key) == answer.credit_total_micros
         and ours[key].applied_credit_seq <= answer.seq <= ours[key].credit_seq
         for kind in _OVER_ONCE_AGREED
-    ]
-    intake.uow.resolve_exceptions(agreed, "headend", "a later answer agrees with the ledger", intake.now_s)
+    }
+    for key, kind, word in intake.uow.credit_words(newest):
+        # An answer of before, or one that leaves the meter ahead, takes nothing back of what it said.
+        ahead = kind == ExceptionKind.CREDIT_AHEAD and newest[key].seq >= word.number
+        if ahead or intake.believed(newest[key].at_s) <= word.at_s:
+            agreed.discard((key, ExceptionKind(kind)))
+    note = "a later answer agrees with the ledger"
+    intake.uow.resolve_exceptions(sorted(agreed), "headend", note, intake.now_s)
     _act(
         [
             (key, answer.at_s, answer.credit_total_micros, finding)
@@ -145,11 +162,17 @@ def _take_relay_answers(answers: Sequence[tuple[int, RelayAnswer]], intake: Inta
         # A refusal of what we never issued is no word on where the meter stands: somebody else sent it that.
         if answer.refusal is None and answer.version > ours[meter_key].relay_version:
             detail = f"the meter answers relay version {answer.version}, which we never issued"
-            intake.uow.add_exception(ExceptionKind.RELAY_AHEAD, meter_key, detail, intake.now_s)
+            word = Word(answer.version, None, intake.believed(answer.at_s))
+            _list_as_ahead(DeliveryKind.RELAY, meter_key, detail, word, intake)
         elif answer.refusal == UNKNOWN_METER:
             _list_as_not_found(meter_key, f"relay version {answer.version}", intake)
         elif answer.refusal is None:
             applied.append((meter_key, answer.version, intake.believed(answer.at_s)))
+        elif answer.refusal == OLDER_VERSION and answer.version == ours[meter_key].relay_version:
+            # Only the meter's next hello says which version it has. An order to open is given up meanwhile.
+            detail = f"the meter has a newer relay version than {answer.version}, the newest issued by us"
+            _list_as_ahead(DeliveryKind.RELAY, meter_key, detail, None, intake)
+            mendable.append((meter_key, answer.version, answer.refusal))
         else:
             if answer.refusal not in EXPECTED:
                 _list_refusal(meter_key, f"relay version {answer.version}", answer.refusal, intake)
@@ -158,6 +181,7 @@ def _take_relay_answers(answers: Sequence[tuple[int, RelayAnswer]], intake: Inta
                 refused.append((meter_key, answer.version, answer.refusal))
             else:
                 mendable.append((meter_key, answer.version, answer.refusal))
+    applied = _ours(DeliveryKind.RELAY, applied, intake)
     _tell_of_relays(applied, intake)
     intake.uow.apply_relays(applied)
     _close_after(given_up, intake)
@@ -186,16 +210,23 @@ def _take_policy_answers(answers: Sequence[tuple[int, PolicyAnswer]], intake: In
     for meter_key, answer in answers:
         if answer.refusal is None and answer.version > ours[meter_key].policy_version:
             detail = f"the meter answers policy version {answer.version}, which we never issued"
-            intake.uow.add_exception(ExceptionKind.POLICY_AHEAD, meter_key, detail, intake.now_s)
+            word = Word(answer.version, None, intake.believed(answer.at_s))
+            _list_as_ahead(DeliveryKind.POLICY, meter_key, detail, word, intake)
         elif answer.refusal == UNKNOWN_METER:
             _list_as_not_found(meter_key, f"policy version {answer.version}", intake)
         elif answer.refusal is None:
             applied.append((meter_key, answer.version, intake.believed(answer.at_s)))
+        elif answer.refusal == OLDER_VERSION and answer.version == ours[meter_key].policy_version:
+            # A newer one, or this one with another content: either way the next must be above it.
+            detail = f"the meter has another policy {answer.version} than ours, or a newer one"
+            word = Word(answer.version, None, intake.believed(answer.at_s))
+            _list_as_ahead(DeliveryKind.POLICY, meter_key, detail, word, intake)
         else:
             if answer.refusal not in EXPECTED:
                 _list_refusal(meter_key, f"policy version {answer.version}", answer.refusal, intake)
             if answer.refusal not in MENDABLE:
                 refused.append((meter_key, answer.version, answer.refusal))
+    applied = _ours(DeliveryKind.POLICY, applied, intake)
     intake.uow.apply_policies(applied)
     intake.uow.reject_policies(refused)
     _is_over([meter_key for meter_key, _, _ in applied], intake)
@@ -246,12 +277,40 @@ def _act(findings: Iterable[Found], intake: Intake) -> None:
                 forgotten.append((meter_key, version))
             case PolicyApplied(version):
                 policies.append((meter_key, version, intake.believed(at_s)))
-            case Exceptional(kind, detail):
-                intake.uow.add_exception(kind, meter_key, detail, intake.now_s)
-    intake.uow.apply_credits(credits)
-    intake.uow.apply_relays(relays)
-    intake.uow.apply_policies(policies)
+            case Exceptional(kind, detail, number):
+                total_micros = credit_total_micros if kind.startswith(DeliveryKind.CREDIT) else None
+                word = None if number is None else Word(number, total_micros, intake.believed(at_s))
+                intake.uow.add_exception(kind, meter_key, detail, intake.now_s, word)
+    intake.uow.apply_credits(_not_ahead(credits, intake))
+    intake.uow.apply_relays(_ours(DeliveryKind.RELAY, relays, intake))
+    intake.uow.apply_policies(_ours(DeliveryKind.POLICY, policies, intake))
     intake.uow.forget_policies(forgotten)
+
+
+def _list_as_ahead(kind: DeliveryKind, meter_key: int, detail: str, word: Word | None, intake: Intake) -> None:
+    intake.uow.add_exception(_AHEAD[kind], meter_key, detail, intake.now_s, word)
+
+
+def _not_ahead(credits: list[_Credit], intake: Intake) -> list[_Credit]:
+    """Without meters that said that they are ahead: their numbers may mean other recharges than ours do."""
+    if not credits:
+        return credits
+    words = intake.uow.credit_words(key for key, *_ in credits)
+    ahead = {key for key, kind, _ in words if kind == ExceptionKind.CREDIT_AHEAD}
+    return [row for row in credits if row[0] not in ahead]
+
+
+def _ours(kind: DeliveryKind, rows: list[_Version], intake: Intake) -> list[_Version]:
+    """Without versions that never left this store: what the meter has carried out was another's of that number.
+
+    So does a store that was lost show itself, when an older copy of it has given out the same version anew.
+    """
+    foreign = intake.uow.never_sent([(meter_key, kind, version) for meter_key, version, _ in rows])
+    for meter_key, version, at_s in rows:
+        if (meter_key, kind, version) in foreign:
+            detail = f"the meter has {kind.lower()} version {version}, which we never sent"
+            _list_as_ahead(kind, meter_key, detail, Word(version, None, at_s), intake)
+    return [row for row in rows if (row[0], kind, row[1]) not in foreign]
 
 
 def _named(strangers: dict[str, str]) -> str:

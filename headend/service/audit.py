@@ -4,10 +4,12 @@ E1 to E4 hold once everything has converged (design, section 2); the invariants 
 meters' own logs, what we hold is compared with what they wrote down.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from headend.domain.delivery import DeliveryKind
 from headend.domain.ledger import GENESIS_HASH, chain_hash
 from headend.service.audit_protection import ProtectionAudit
 from headend.service.evidence import check_acts
@@ -171,7 +173,7 @@ def _registers_equal(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
 
 def _counters_equal(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
     ours: dict[str, int] = {}
-    for meter, _, total_micros in uow.all_credit_totals():
+    for meter, _, total_micros, _ in uow.all_credit_totals():
         ours[meter] = max(ours.get(meter, 0), total_micros)
     exchanged = uow.devices_now()
     theirs = {meter: total_micros for meter, _, total_micros in log.credits() if meter not in exchanged}
@@ -184,24 +186,56 @@ def _counters_equal(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
 
 
 def _credits_applied_once(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
-    """Each step of a meter's counter goes up to a number of ours, with our total at that number."""
-    ours = {(meter, seq): total_micros for meter, seq, total_micros in uow.all_credit_totals()}
-    now = uow.devices_now()
+    """Each step of a meter's counter goes up to a number of ours, with our total at that number.
+
+    Of numbers that a lost store gave out only the meter's last one is known. A number that this store never sent
+    by itself was the lost store's too, if the meter had it before: of such only the sum of all is compared.
+    """
+    ours, unsent = {}, set()
+    for meter, seq, total_micros, attempts in uow.all_credit_totals():
+        ours[meter, seq] = total_micros
+        if not attempts:
+            unsent.add((meter, seq))
+    now, lost = uow.devices_now(), _Lost(uow)
     last: dict[str, int] = {}
     for meter, seq, total_micros in log.credits():
-        our_micros = ours.get((now.get(meter, meter), seq))
+        step = now.get(meter, meter), seq
+        our_micros = lost.total_micros(*step) if lost.has(DeliveryKind.CREDIT, *step) else ours.get(step)
+        unknown = step in unsent or (our_micros is None and lost.has(DeliveryKind.CREDIT, *step))
         if seq <= last.get(meter, 0):
             yield meter, f"applied credit {seq} after credit {last[meter]}"
-        elif our_micros != total_micros:
+        elif our_micros != total_micros and not unknown:
             yield meter, f"applied credit {seq} up to {total_micros} micros; our total there is {our_micros}"
         last[meter] = max(seq, last.get(meter, 0))
+
+
+class _Lost:
+    """Numbers and versions that a store gave out which was lost: what they stood for cannot be compared."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._ranges: defaultdict[tuple[DeliveryKind, str], list[tuple[int, int]]] = defaultdict(list)
+        self._totals: dict[tuple[str, int], int] = {}
+        for meter, kind, first, last, said, total_micros in uow.all_lost_numbers():
+            self._ranges[kind, meter].append((first, last))
+            if total_micros is not None:
+                self._totals[meter, said] = total_micros
+
+    def has(self, kind: DeliveryKind, meter: str, number: int) -> bool:
+        """Whether a meter's number is a lost one."""
+        return any(first <= number <= last for first, last in self._ranges.get((kind, meter), ()))
+
+    def total_micros(self, meter: str, number: int) -> int | None:
+        """The credit total at a lost number; None: not known."""
+        return self._totals.get((meter, number))
 
 
 def _relays_moved_by_order(uow: UnitOfWork, log: FleetLog) -> Iterable[Violation]:
     """No relay moved but on an order of ours, and none opened after the order had expired."""
     orders = {(meter, version): (relay, expires) for meter, version, relay, expires in uow.all_relay_orders()}
-    now = uow.devices_now()
+    now, lost = uow.devices_now(), _Lost(uow)
     for meter, version, relay, at_s in log.relays():
+        if lost.has(DeliveryKind.RELAY, now.get(meter, meter), version):
+            continue
         ordered, expires_at_s = orders.get((now.get(meter, meter), version), (None, None))
         if ordered != relay:
             yield meter, f"relay went {relay} by version {version}; ordered was {ordered or 'nothing'}"

@@ -72,6 +72,7 @@ class Dispatch:
         self._window = window
         self._timeout_s = answer_timeout_s
         self._online: set[int] = set()
+        self._greeted: set[int] = set()
         self._gateways: dict[int, _Gateway] = {}
         self._ready: dict[int, None] = {}
         self._deadlines: deque[tuple[float, Lane]] = deque()
@@ -108,14 +109,18 @@ class Dispatch:
         return gateway_key in self._online
 
     def gateway_online(self, gateway_key: int) -> None:
-        """A gateway has contact: what waits for it may go."""
-        if gateway_key not in self._online:
+        """A gateway has contact: what waits for it may go, once it has said hello to this process.
+
+        Before that nobody knows whether the store is behind its meters, and their numbers taken.
+        """
+        if gateway_key in self._greeted and gateway_key not in self._online:
             self._online.add(gateway_key)
             self._look_at(gateway_key)
 
     def gateway_greeted(self, gateway_key: int, uow: UnitOfWork) -> None:
         """A gateway said hello: what was on its way before is void, and everything open is sent at once."""
         self.gateway_offline(gateway_key, uow)
+        self._greeted.add(gateway_key)
         self._wait(uow.open_lanes_of_gateway(gateway_key))
         self.gateway_online(gateway_key)
 

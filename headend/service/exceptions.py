@@ -8,7 +8,6 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from headend.domain.calendar import day_of
-from headend.domain.evidence import Act, ActKind
 from headend.domain.exception_kind import ExceptionKind
 from headend.service.ports import UnitOfWork
 
@@ -20,11 +19,11 @@ ADVICE: Final[dict[ExceptionKind, str]] = {
     ExceptionKind.DAY_NOT_SETTLED: "a register is missing: read it on site, and enter it with meter reading",
     ExceptionKind.SNAPSHOT_DIFFERS: "the first snapshot holds; find out why the gateway sent another",
     ExceptionKind.CREDIT_WENT_BACK: "the meter lost credit or was exchanged: check its display; credits are held",
-    ExceptionKind.CREDIT_AHEAD: "an old backup as store, or somebody else's commands? its credits are held",
-    ExceptionKind.CREDIT_TOTAL_DIFFERS: "compare statement and display, find the foreign credit; credits are held",
+    ExceptionKind.CREDIT_AHEAD: "an old backup as store? have recharges since sent anew, then resolve; they are held",
+    ExceptionKind.CREDIT_TOTAL_DIFFERS: "as CREDIT_AHEAD, or somebody else's credit: find it; credits are held",
     ExceptionKind.CREDIT_REFUSED: "see what the meter refused and why; credits are held",
-    ExceptionKind.RELAY_AHEAD: "an old backup as store, or somebody else's commands? its relay is held",
-    ExceptionKind.POLICY_AHEAD: "an old backup as store, or somebody else's commands? its policy is held",
+    ExceptionKind.RELAY_AHEAD: "an old backup as store? resolve it: its supply is ordered back; its relay is held",
+    ExceptionKind.POLICY_AHEAD: "an old backup as store? resolve one: its region gets a newer policy; it is held",
     ExceptionKind.METER_NOT_FOUND: "its gateway does not know it: check where it hangs, and its registration",
     ExceptionKind.NO_PRICE: "import a tariff that has the day and the category, or change the meter's terms",
     ExceptionKind.ARREARS_NEED_PLAN: "agree on instalments with the consumer: headend arrears plan",
@@ -71,17 +70,3 @@ def list_open_without_order(uow: UnitOfWork, now_s: int, limit: int) -> int:
     """List up to `limit` meters that report an open relay that nobody ordered (I16); close what is over."""
     uow.close_open_without_order(now_s)
     return uow.list_open_without_order(now_s, limit)
-
-
-def resolve_exception(meter: str, kind: str, actor: str, note: str, uow: UnitOfWork, now_s: int) -> bool:
-    """Close a meter's open exception: what it held goes out again. False: it has none of this kind."""
-    keys = uow.meter_keys([meter])
-    open_rows = [row for row in uow.exceptions(meter, -1) if row.kind == kind]
-    if not keys or not open_rows:
-        return False
-    ((_, meter_key, _),) = keys
-    uow.resolve_exceptions([(meter_key, kind)], actor, note, now_s)
-    (row,) = open_rows
-    basis = {"exception": kind, "detail": row.detail, "first_at_s": row.first_at_s, "count": row.count}
-    uow.record_act(Act(now_s, actor, ActKind.EXCEPTION_RESOLVED, f"meter/{meter}", note, basis))
-    return True

@@ -54,17 +54,23 @@ class Policies:
             here = [moratorium for moratorium in moratoria if moratorium.covers(region)]
             windows = protected_intervals(self._rules.hours, here, self._zone, first_day, POLICY_DAYS)
             held = uow.newest_policy(region)
-            version = 1 if held is None else held.version + 1
+            held_version = 0 if held is None else held.version
+            lost_version = uow.last_lost_policy(region)
+            version = max(held_version, lost_version) + 1
             fresh = draw_up(version, windows, until_s, self._rules.spread.clock_tolerance_s, now_s)
-            if held is None and not windows:
+            # A store that was lost has told the meters more than this one knows of.
+            behind = lost_version >= held_version and lost_version > 0
+            if held is None and not windows and not behind:
                 continue
-            if held is not None and not must_replace(held, fresh, RENEW_BEFORE_S):
+            if held is not None and not behind and not must_replace(held, fresh, RENEW_BEFORE_S):
                 self._look_for_new_meters(region, held.version, uow)
                 continue
             uow.add_policy(region, fresh)
             basis = {"version": version, "windows": len(fresh.protected), "valid_until_s": fresh.valid_until_s}
             reason = "the protected windows of the rules and the moratoria in force"
             uow.record_act(Act(now_s, "headend", ActKind.POLICY_ISSUED, f"region/{region}", reason, basis))
+            if behind:
+                uow.close_policies_ahead(region, version, now_s)
             self._behind[region] = (version, 0)
 
     def _look_for_new_meters(self, region: str, version: int, uow: UnitOfWork) -> None:

@@ -158,7 +158,7 @@ class OutageRow:
 
 @dataclass(frozen=True, slots=True)
 class ExceptionRow:
-    """One thing that a person must look at; `resolved_at_s` None: still."""
+    """One thing that a person must look at; `resolved_at_s` None: still. `said_`: the meter's own word, if any."""
 
     kind: str
     meter: str
@@ -169,6 +169,9 @@ class ExceptionRow:
     resolved_at_s: int | None
     resolved_by: str | None
     resolution: str | None
+    said_number: int | None = None
+    said_total_micros: int | None = None
+    said_at_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

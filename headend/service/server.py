@@ -80,6 +80,7 @@ class Headend:
         self._hellos_wanted: dict[int, None] = {}
         self._hellos_asked: list[int] = []
         self._next_hello_s = 0.0
+        self._hello_asked_s: dict[int, float] = {}
         self.counts: Counter[str] = Counter()
         """Since the start: readings, commands, days settled and so on, for progress and metrics."""
 
@@ -198,6 +199,9 @@ class Headend:
             self._dispatch.gateway_greeted(gateway_key, uow)
         for gateway_key in intake.heard - intake.greeted:
             self._dispatch.gateway_online(gateway_key)
+            if not self._dispatch.is_online(gateway_key):
+                # It speaks, but not of its counters: our request, or its answer, was lost, or is on its way.
+                self._hellos_wanted.setdefault(gateway_key)
         self._dispatch.answered(intake.answered, uow)
         if intake.snapshots or intake.bands:
             self._settlement.look_again()
@@ -214,6 +218,7 @@ class Headend:
         self._dispatch.start(uow)
         self._journal.resume(uow)
         self._hellos_wanted = dict.fromkeys(self._hellos_asked) | self._hellos_wanted
+        self._hello_asked_s.clear()
         if not self._started:
             self._hellos_wanted = dict.fromkeys(self._directory.gateway_ids)
 
@@ -226,6 +231,7 @@ class Headend:
                     # Gateways cannot see that we were away: ask all for their counters.
                     self._directory.load_gateways(uow)
                     self._hellos_wanted = dict.fromkeys(self._directory.gateway_ids)
+                    self._hello_asked_s.clear()
                 else:
                     self._dispatch.all_offline(uow)
             case StatusChanged(gateway, online):
@@ -235,6 +241,7 @@ class Headend:
                 if online:
                     # Its hello follows, unless a late will of its session before came between the two.
                     self._hellos_wanted[gateway_key] = None
+                    self._hello_asked_s.pop(gateway_key, None)
                     self._next_hello_s = self._clock.monotonic_s() + HELLO_FOLLOWS_S
                 else:
                     self._dispatch.gateway_offline(gateway_key, uow)
@@ -248,8 +255,11 @@ class Headend:
         while self._hellos_wanted and len(asked) < HELLO_REQUESTS:
             gateway_key = next(iter(self._hellos_wanted))
             del self._hellos_wanted[gateway_key]
-            if not self._dispatch.is_online(gateway_key):
+            asked_s = self._hello_asked_s.get(gateway_key)
+            is_due = asked_s is None or monotonic_s >= asked_s + self._settings.answer_timeout_s
+            if is_due and not self._dispatch.is_online(gateway_key):
                 asked.append(gateway_key)
+                self._hello_asked_s[gateway_key] = monotonic_s
         self._hellos_asked = asked
         self._next_hello_s = monotonic_s + HELLO_REQUEST_PAUSE_S
         return [HelloWanted(self._directory.gateway_id(key, uow)) for key in asked]

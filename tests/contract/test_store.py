@@ -371,7 +371,7 @@ def test_credit_numbers_go_up_by_one(uow: UnitOfWork) -> None:
         assert account.credit_seq == number
     assert account.credit_total_micros == 6
     assert uow.meter_account("NOBODY") is None
-    assert sorted(uow.all_credit_totals()) == [("M1", 1, 1), ("M1", 2, 3), ("M1", 3, 6)]
+    assert sorted(uow.all_credit_totals()) == [("M1", 1, 1, 0), ("M1", 2, 3, 0), ("M1", 3, 6, 0)]
 
 
 def test_open_days_come_by_meter_and_day_with_what_their_bill_needs(uow: UnitOfWork) -> None:

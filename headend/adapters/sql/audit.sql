@@ -146,14 +146,28 @@ FROM delivery AS d JOIN meter AS m USING (meter_key)
 WHERE (d.state = 'SENT' AND d.attempts = 0) OR (d.state IN ('SENT', 'APPLIED') AND d.sent_at_s IS NULL);
 
 -- sequences_have_no_gap --
--- I11: credit numbers are 1, 2, 3 ... and totals add up.
-SELECT m.meter, 'credit numbers 1 to ' || m.credit_seq || ' expected, ' || count(d.seq) || ' there, highest '
-    || coalesce(max(d.seq), 0) || '; counter ' || m.credit_total_micros || ' micros, deliveries '
-    || coalesce(sum(d.amount_micros), 0)
+-- I11: credit numbers are 1, 2, 3 ... and totals add up. Numbers that a lost store gave out are no gap, and none of
+-- ours has one of them.
+WITH lost AS (
+    SELECT meter_key, sum(to_number - from_number + 1) AS numbers, max(to_number) AS highest
+    FROM lost_numbers WHERE kind = 'CREDIT' GROUP BY meter_key
+)
+SELECT m.meter, 'credit numbers 1 to ' || m.credit_seq || ' expected, '
+    || (count(d.seq) + coalesce(l.numbers, 0)) || ' there, highest '
+    || max(coalesce(max(d.seq), 0), coalesce(l.highest, 0)) || '; counter ' || m.credit_total_micros
+    || ' micros, deliveries ' || coalesce(sum(d.amount_micros), 0)
 FROM meter AS m LEFT JOIN delivery AS d ON d.meter_key = m.meter_key AND d.kind = 'CREDIT'
+LEFT JOIN lost AS l ON l.meter_key = m.meter_key
 GROUP BY m.meter_key
-HAVING count(d.seq) <> m.credit_seq OR coalesce(max(d.seq), 0) <> m.credit_seq
+HAVING count(d.seq) + coalesce(l.numbers, 0) <> m.credit_seq
+    OR max(coalesce(max(d.seq), 0), coalesce(l.highest, 0)) <> m.credit_seq
     OR coalesce(sum(d.amount_micros), 0) <> m.credit_total_micros
+UNION ALL
+SELECT m.meter, 'credit ' || d.seq || ' has a number that a lost store gave out'
+FROM lost_numbers AS l
+JOIN delivery AS d ON d.meter_key = l.meter_key AND d.kind = 'CREDIT' AND l.kind = 'CREDIT'
+ AND d.seq BETWEEN l.from_number AND l.to_number
+JOIN meter AS m ON m.meter_key = d.meter_key
 UNION ALL
 SELECT meter, 'credit ' || seq || ' says a total of ' || credit_total_micros || ' micros, its amounts give ' || folded
 FROM (
@@ -169,10 +183,11 @@ FROM delivery AS d JOIN meter AS m USING (meter_key)
 WHERE d.kind = 'CREDIT' AND (d.state = 'APPLIED') <> (d.seq <= m.applied_credit_seq)
 UNION ALL
 SELECT m.meter, 'acknowledged total ' || m.applied_credit_total_micros || ' micros, our total at credit '
-    || m.applied_credit_seq || ' is ' || coalesce(d.credit_total_micros, 0)
+    || m.applied_credit_seq || ' is ' || coalesce(d.credit_total_micros, l.said_total_micros, 0)
 FROM meter AS m
 LEFT JOIN delivery AS d ON d.meter_key = m.meter_key AND d.kind = 'CREDIT' AND d.seq = m.applied_credit_seq
-WHERE m.applied_credit_total_micros <> coalesce(d.credit_total_micros, 0);
+LEFT JOIN lost_numbers AS l ON l.meter_key = m.meter_key AND l.kind = 'CREDIT' AND l.said_number = m.applied_credit_seq
+WHERE m.applied_credit_total_micros <> coalesce(d.credit_total_micros, l.said_total_micros, 0);
 
 -- relay_open_by_order --
 -- I16: a relay that the meter reports open is open by the newest order that it carried out.
@@ -189,7 +204,7 @@ WHERE r.relay_open = 1 AND coalesce(d.relay, 'closed') = 'closed' AND r.read_at_
   );
 
 -- credit_totals --
-SELECT m.meter, d.seq, d.credit_total_micros
+SELECT m.meter, d.seq, d.credit_total_micros, d.attempts
 FROM delivery AS d JOIN meter AS m USING (meter_key) WHERE d.kind = 'CREDIT';
 
 -- relay_orders --

@@ -29,9 +29,15 @@ JOIN snapshot AS s
 WHERE s.register_wh <> json_extract(wanted.value, '$[2]');
 
 -- add_exception --
-INSERT INTO exception (kind, meter_key, detail, first_at_s, last_at_s) VALUES (?1, ?2, ?3, ?4, ?4)
+-- What the meter said stays until it says something later.
+INSERT INTO exception (kind, meter_key, detail, first_at_s, last_at_s, said_number, said_total_micros, said_at_s)
+VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7)
 ON CONFLICT (meter_key, kind) WHERE resolved_at_s IS NULL
-DO UPDATE SET count = count + 1, last_at_s = excluded.last_at_s, detail = excluded.detail;
+DO UPDATE SET count = count + 1, last_at_s = excluded.last_at_s, detail = excluded.detail,
+    said_number = coalesce(excluded.said_number, said_number),
+    said_total_micros = coalesce(excluded.said_total_micros, said_total_micros),
+    said_at_s = coalesce(excluded.said_at_s, said_at_s)
+WHERE excluded.said_at_s IS NULL OR said_at_s IS NULL OR excluded.said_at_s >= said_at_s;
 
 -- resolve_exception --
 UPDATE exception SET resolved_at_s = ?3, resolved_by = ?4, resolution = ?5
@@ -39,7 +45,8 @@ WHERE meter_key = ?1 AND kind = ?2 AND resolved_at_s IS NULL;
 
 -- exceptions --
 -- Open ones, or with ?3 those that are resolved: (meter or null, limit, resolved).
-SELECT e.kind, m.meter, e.detail, e.first_at_s, e.last_at_s, e.count, e.resolved_at_s, e.resolved_by, e.resolution
+SELECT e.kind, m.meter, e.detail, e.first_at_s, e.last_at_s, e.count, e.resolved_at_s, e.resolved_by, e.resolution,
+       e.said_number, e.said_total_micros, e.said_at_s
 FROM exception AS e JOIN meter AS m USING (meter_key)
 WHERE (e.resolved_at_s IS NOT NULL) = ?3 AND (?1 IS NULL OR m.meter = ?1) ORDER BY e.exception_id LIMIT ?2;
 
@@ -130,9 +137,16 @@ JOIN meter AS m ON m.meter_key = wanted.value
 JOIN register AS r USING (meter_key);
 
 -- credit_totals --
--- Our cumulative total at these credit numbers (a JSON array of [meter_key, seq]).
+-- Our cumulative total at these credit numbers (a JSON array of [meter_key, seq]); of a number that a lost store
+-- gave out it is what the meter said, if a person took it over.
 SELECT d.meter_key, d.credit_total_micros
-FROM json_each(?) AS wanted
+FROM json_each(?1) AS wanted
 JOIN delivery AS d
   ON d.meter_key = json_extract(wanted.value, '$[0]') AND d.kind = 'CREDIT'
- AND d.seq = json_extract(wanted.value, '$[1]');
+ AND d.seq = json_extract(wanted.value, '$[1]')
+UNION ALL
+SELECT l.meter_key, l.said_total_micros
+FROM json_each(?1) AS wanted
+JOIN lost_numbers AS l
+  ON l.meter_key = json_extract(wanted.value, '$[0]') AND l.kind = 'CREDIT'
+ AND l.said_number = json_extract(wanted.value, '$[1]');

@@ -71,6 +71,27 @@ ALTER TABLE meter ADD COLUMN register_offset_wh INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE meter ADD COLUMN policy_version INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE meter ADD COLUMN applied_policy_version INTEGER NOT NULL DEFAULT 0;
 
+-- The meter's own word that an exception is about: its number or version, its credit total, when by its clock.
+ALTER TABLE exception ADD COLUMN said_number INTEGER;
+ALTER TABLE exception ADD COLUMN said_total_micros INTEGER;
+ALTER TABLE exception ADD COLUMN said_at_s INTEGER;
+
+-- Numbers and versions that a store gave out which was lost: an older copy of it serves since. What they stood for
+-- only the meters know; they are never given again. `said_number` is the meter's own, with its credit total, by its clock.
+CREATE TABLE lost_numbers (
+    meter_key INTEGER NOT NULL REFERENCES meter,
+    kind TEXT NOT NULL CHECK (kind IN ('CREDIT', 'RELAY', 'POLICY')),
+    from_number INTEGER NOT NULL CHECK (from_number > 0),
+    to_number INTEGER NOT NULL,
+    said_number INTEGER NOT NULL,
+    said_total_micros INTEGER,
+    said_at_s INTEGER NOT NULL,
+    PRIMARY KEY (meter_key, kind, from_number),
+    CHECK (to_number >= from_number),
+    CHECK (said_number BETWEEN from_number AND to_number),
+    CHECK ((kind = 'CREDIT') = (said_total_micros IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
 -- How often the day was billed: each time but the last was reversed.
 ALTER TABLE snapshot ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
 

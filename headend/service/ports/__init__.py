@@ -10,6 +10,7 @@ from headend.service.ports.audit import AuditRows
 from headend.service.ports.billing import BillingRows
 from headend.service.ports.devices import DeviceRows
 from headend.service.ports.evidence import EvidenceRows
+from headend.service.ports.lost_numbers import LostNumberRows, Word
 from headend.service.ports.notices import NoticeRows
 from headend.service.ports.policies import PolicyRows
 from headend.service.ports.protection import ProtectionRows
@@ -65,6 +66,7 @@ MAX_TIME_S: Final = 2**62
 class UnitOfWork(
     AuditRows,
     DeviceRows,
+    LostNumberRows,
     BillingRows,
     ProtectionRows,
     NoticeRows,
@@ -125,8 +127,10 @@ class UnitOfWork(
     def add_snapshots(self, rows: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
         """Keep (meter_key, day, register_wh) unless the day has one; those whose day holds another value."""
 
-    def add_exception(self, kind: ExceptionKind, meter_key: int, detail: str, now_s: int) -> None:
-        """Note what a person must look at; while it is open, again only counts."""
+    def add_exception(
+        self, kind: ExceptionKind, meter_key: int, detail: str, now_s: int, word: Word | None = None
+    ) -> None:
+        """Note what a person must look at; while it is open, again only counts. `word`: what the meter said."""
 
     def resolve_exceptions(self, kinds: Sequence[tuple[int, str]], actor: str, note: str, now_s: int) -> int:
         """Close the open exceptions of these (meter_key, kind); how many there were."""
@@ -254,8 +258,8 @@ class UnitOfWork(
         `after_segment`.
         """
 
-    def all_credit_totals(self) -> Iterable[tuple[str, int, int]]:
-        """(meter, seq, credit_total_micros) of every credit ever issued."""
+    def all_credit_totals(self) -> Iterable[tuple[str, int, int, int]]:
+        """(meter, seq, credit_total_micros, times sent) of every credit ever issued."""
 
     def all_relay_orders(self) -> Iterable[tuple[str, int, str, int | None]]:
         """(meter, version, position, expires_at_s) of every relay position ever ordered."""

@@ -10,7 +10,7 @@ from headend.domain.ledger import RecordOutcome
 from headend.service.accounts import RegisterOutcome, register_meters
 from headend.service.audit import audit
 from headend.service.devices import ExchangeOutcome
-from headend.service.exceptions import resolve_exception
+from headend.service.resolutions import Outcome, resolve_exception
 
 NOON_S = DAY_S // 2
 
@@ -429,10 +429,11 @@ def test_balance_goes_on(bench: DeviceBench) -> None:
 
 
 def test_story_of_a_meter_goes_over_all_its_devices(bench: DeviceBench) -> None:
-    bench.hello(("M1", 0, 3, 9 * RUPEE, 0))
+    bench.hello(("M1", 0, 3, 0, 0))
     bench.run()
     with bench.store.transaction() as uow:
-        assert resolve_exception("M1", "CREDIT_AHEAD", "clerk", "looked at it", uow, bench.clock.now_s())
+        resolved = resolve_exception("M1", "CREDIT_AHEAD", "clerk", "looked at it", uow, bench.clock.now_s())
+        assert resolved.outcome is Outcome.RESOLVED
     bench.exchange("M1", "N1", 5)
     bench.exchange("N1", "O1", 7)
     acts = [(facts["kind"], facts["subject"]) for what, facts in bench.story("O1") if what == "ACT"]

@@ -10,10 +10,10 @@ from headend.adapters.sqlite import SqliteStore
 from headend.domain.evidence import Act, ActKind
 from headend.domain.exception_kind import ExceptionKind
 from headend.service.evidence import check_acts, story_of_outage
-from headend.service.exceptions import resolve_exception
 from headend.service.journal import HEADEND_SUBJECT, OutageKind
 from headend.service.notices import notice_of_recharge
 from headend.service.ports import MAX_TIME_S, UnitOfWork
+from headend.service.resolutions import Outcome, resolve_exception
 
 
 @pytest.fixture
@@ -112,7 +112,8 @@ def test_story_has_all_that_happened_in_order(store: SqliteStore) -> None:
         uow.add_exception(ExceptionKind.CLOCK_AHEAD, key_of(uow, "M1"), "an hour ahead", NOON_S + 2)
         uow.issue_relay("M1", "open", "no credit", NOON_S + 3 + 3_600, NOON_S + 3)
         uow.end_outage(OutageKind.HEADEND, HEADEND_SUBJECT, NOON_S + 4)
-        assert resolve_exception("M1", "CLOCK_AHEAD", "a clerk", "set right", uow, NOON_S + 5)
+        resolved = resolve_exception("M1", "CLOCK_AHEAD", "a clerk", "set right", uow, NOON_S + 5)
+        assert resolved.outcome is Outcome.RESOLVED
         uow.record_act(Act(NOON_S + 6, "headend", ActKind.RECOVERY_PHASE, "region/R1", "credits first"))
         uow.record_act(Act(NOON_S + 7, "a clerk", ActKind.REVERSAL, "transfer/PAY-1", "paid by mistake"))
         assert story(uow) == [
@@ -152,9 +153,12 @@ def test_story_of_others_is_not_told(store: SqliteStore) -> None:
 def test_resolved_exception_is_an_act_of_its_actor(store: SqliteStore) -> None:
     with store.transaction() as uow:
         uow.add_exception(ExceptionKind.CREDIT_AHEAD, key_of(uow, "M1"), "5 at the meter, 0 ours", NOON_S)
-        assert resolve_exception("M1", "CREDIT_AHEAD", "a clerk", "meter was exchanged", uow, NOON_S + 9)
-        assert not resolve_exception("M1", "CREDIT_AHEAD", "a clerk", "again", uow, NOON_S + 9)
-        assert not resolve_exception("M9", "CREDIT_AHEAD", "a clerk", "no such meter", uow, NOON_S + 9)
+        resolved = resolve_exception("M1", "CREDIT_AHEAD", "a clerk", "meter was exchanged", uow, NOON_S + 9)
+        assert resolved.outcome is Outcome.RESOLVED
+        resolved = resolve_exception("M1", "CREDIT_AHEAD", "a clerk", "again", uow, NOON_S + 9)
+        assert resolved.outcome is Outcome.NOT_OPEN
+        resolved = resolve_exception("M9", "CREDIT_AHEAD", "a clerk", "no such meter", uow, NOON_S + 9)
+        assert resolved.outcome is Outcome.NOT_OPEN
         (row,) = uow.acts()
     assert (row.kind, row.subject, row.actor, row.reason) == (
         "EXCEPTION_RESOLVED",

@@ -319,7 +319,7 @@ def test_grace_begins_anew_after_a_recharge_that_came_and_was_used_up_while_the_
     bench.clock.jump(bench.at_s(1, 9, 30) - bench.clock.now_s())
     bench.draw("M1", 91)
     bench.start()
-    bench.link.connect()
+    bench.connect()
     bench.seqs["M1"] += 1
     bench.readings(("M1", bench.seqs["M1"], bench.at_s(1), midnight_wh), snapshot=True)
     bench.report()
