@@ -18,17 +18,18 @@ from plain_rules import order_relay, plain_rules
 
 from headend.adapters.fleet_log import SqliteFleetLog
 from headend.adapters.memory import ManualClock, MemoryLink, memory_store
+from headend.adapters.sqlite import SqliteStore
 from headend.domain.ledger import RecordOutcome
 from headend.service.accounts import Recharge, record_recharge, register_meters
 from headend.service.audit import audit
 from headend.service.audit_protection import ProtectionAudit
-from headend.service.ports import Store, UnitOfWork
+from headend.service.ports import UnitOfWork
 from headend.service.rows import DEFAULT_LOAD_W, Registration
 from headend.service.server import Headend, Settings
 from headend.service.traffic import GatewayId
 from headend.wire.codec import decode
 from headend.wire.keys import KeyRing
-from headend.wire.messages import Commands, RelayCommand
+from headend.wire.messages import Commands, CreditCommand, RelayCommand
 from headend.wire.topics import Channel, parse_topic
 from meter_sim.core import FleetCore
 from meter_sim.fleet import FleetPlan
@@ -64,7 +65,7 @@ class FragileStore:
     `disk` is the store as others use it: what they commit is news to the head-end.
     """
 
-    def __init__(self, disk: Store) -> None:
+    def __init__(self, disk: SqliteStore) -> None:
         self.disk = disk
         self.kill: str | None = None
         self.news = False
@@ -142,6 +143,7 @@ class World:
         self._protection = ProtectionAudit(settings.rules, ZONE) if protected else None
         self.relays_sent: list[tuple[int, RelayCommand]] = []
         """(when, order) of every order for a relay that the head-end put on the wire."""
+        self.credits_sent: list[CreditCommand] = []
         self._wire: list[tuple[float, int, str, bytes]] = []
         self._messages = 0
         self._digest = hashlib.sha256()
@@ -202,6 +204,20 @@ class World:
         """The head-end's next start on the same store."""
         self._start_headend()
 
+    def back_up(self) -> SqliteStore:
+        """A copy of the store as it is now."""
+        copy = memory_store()
+        self.store.disk._connection.backup(copy._connection)
+        return copy
+
+    def restore(self, backup: SqliteStore) -> SqliteStore:
+        """The disk died with all since the backup, which is served in its place; the lost store."""
+        if self.headend is not None:
+            self.kill_headend()
+        lost, self.store.disk = self.store.disk, backup
+        self.restart_headend()
+        return lost
+
     def cut_link(self) -> None:
         """The broker is gone, and with it everything that it held."""
         self.link_is_up = False
@@ -230,9 +246,10 @@ class World:
                 heapq.heappush(self._wire, (due_s, self._messages, topic, payload))
 
     def _from_headend(self, topic: str, payload: bytes) -> None:
-        if b'"kind":"relay"' in payload:
+        if b'"kind":"relay"' in payload or b'"kind":"credit"' in payload:
             message = decode(Channel.COMMANDS, payload)
             assert isinstance(message, Commands)
+            self.credits_sent += [each for each in message.commands if isinstance(each, CreditCommand)]
             orders = [command for command in message.commands if isinstance(command, RelayCommand)]
             self.relays_sent += [(self.clock.now_s(), order) for order in orders]
         self._put(topic, payload)

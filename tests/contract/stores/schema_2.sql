@@ -138,8 +138,8 @@ CREATE TABLE exception (
     resolved_at_s INTEGER,
     resolved_by TEXT,
     resolution TEXT
-) STRICT;
-INSERT INTO "exception" VALUES(1,'SNAPSHOT_DIFFERS',1,'day closed at 3500 Wh before, now 3600 Wh came',1730227600,1730227600,1,NULL,NULL,NULL);
+, said_number INTEGER, said_total_micros INTEGER, said_at_s INTEGER) STRICT;
+INSERT INTO "exception" VALUES(1,'SNAPSHOT_DIFFERS',1,'day closed at 3500 Wh before, now 3600 Wh came',1730227600,1730227600,1,NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE former_device (
     device TEXT PRIMARY KEY,
     meter_key INTEGER NOT NULL REFERENCES meter,
@@ -163,6 +163,19 @@ CREATE TABLE heartbeat (
     stopped INTEGER NOT NULL
 ) STRICT;
 INSERT INTO "heartbeat" VALUES(1,1730227602,1);
+CREATE TABLE lost_numbers (
+    meter_key INTEGER NOT NULL REFERENCES meter,
+    kind TEXT NOT NULL CHECK (kind IN ('CREDIT', 'RELAY', 'POLICY')),
+    from_number INTEGER NOT NULL CHECK (from_number > 0),
+    to_number INTEGER NOT NULL,
+    said_number INTEGER NOT NULL,
+    said_total_micros INTEGER,
+    said_at_s INTEGER NOT NULL,
+    PRIMARY KEY (meter_key, kind, from_number),
+    CHECK (to_number >= from_number),
+    CHECK (said_number BETWEEN from_number AND to_number),
+    CHECK ((kind = 'CREDIT') = (said_total_micros IS NOT NULL))
+) STRICT, WITHOUT ROWID;
 CREATE TABLE meter (
     meter_key INTEGER PRIMARY KEY,
     meter TEXT NOT NULL UNIQUE,
