@@ -10,10 +10,13 @@ from zoneinfo import ZoneInfo
 
 from headend.domain.calendar import day_of
 from headend.domain.case import Origin
+from headend.domain.exception_kind import ExceptionKind
 from headend.service.accounts import Recharge, changed_terms, record_recharge, shown_balance
 from headend.service.gate import Verdict, Wish, summary
+from headend.service.manual_readings import EntryOutcome, ManualReading, enter_reading
 from headend.service.orders import order_relays
 from headend.service.ports import StoreError, UnitOfWork
+from headend.service.resolutions import Outcome, resolve_all
 from headend.service.tariffs import prices_at_hand
 from meter_sim.lab.plant import Payment
 from meter_sim.lab.scenario import ZONE
@@ -22,7 +25,12 @@ from meter_sim.lab.simulation.machine import Machine
 CHUNK: Final = 1_000
 """Meters decided about in one commit."""
 
+CLERK: Final = "clerk"
+AHEAD: Final = frozenset({"CREDIT_AHEAD", "CREDIT_TOTAL_DIFFERS", "RELAY_AHEAD", "POLICY_AHEAD"})
+"""Exceptions that an old backup leaves behind."""
+
 Answer = Mapping[str, Any]
+Midnight = Callable[[str, int], int | None]
 
 
 class Desk:
@@ -103,6 +111,32 @@ class Desk:
         except StoreError:
             return None
 
-    def attend(self) -> list[str]:
-        """See `Plant`."""
-        return []
+    def attend(self, midnight: Midnight) -> list[str]:
+        """What a person does who follows the list of exceptions; what was done.
+
+        `midnight`: the register that a meter's own memory holds of the end of a day; None: it has none.
+        """
+        if not self.is_open:
+            return []
+        try:
+            with self._machine.command() as uow:
+                return self._attend(uow, midnight)
+        except StoreError:
+            return []
+
+    def _attend(self, uow: UnitOfWork, midnight: Midnight) -> list[str]:
+        now_s, did = self._machine.clock.now_s(), []
+        rows = uow.exceptions(None, CHUNK)
+        for kind in sorted(AHEAD & {row.kind for row in rows}):
+            done = resolve_all(ExceptionKind(kind), None, CLERK, "an old backup is the store", uow, now_s)
+            did += [f"{kind} of {each.meter} resolved" for each in done if each.outcome is Outcome.RESOLVED]
+        today = day_of(now_s, self._zone)
+        for meter in [row.meter for row in rows if row.kind == ExceptionKind.DAY_NOT_SETTLED]:
+            found = uow.meter_row(meter)
+            for day in range(today if found is None else found.settled_day + 1, today):
+                register_wh = midnight(meter, day)
+                if register_wh is not None:
+                    reading = ManualReading(meter, day, None, register_wh)
+                    entry = enter_reading(reading, today, CLERK, "read from the meter's memory", uow, now_s)
+                    did += [f"day {day} of {meter} entered"] if entry.outcome is EntryOutcome.ENTERED else []
+        return did

@@ -87,6 +87,7 @@ def draw(seed: int) -> Scenario:
             "enquiries": 40,
             "orders": 10 if rules == "flat" else 0,
         },
+        "heals_within": 3 * DAY_S,
         "timeline": sorted(faults, key=lambda fault: int(fault["at"])),
     }
     if rules != "flat" and chance.random() < 0.7:
