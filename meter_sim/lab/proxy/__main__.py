@@ -6,7 +6,7 @@ import typer
 
 from meter_sim.lab.proxy.command import BAD_INPUT, proxy_command
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command()(proxy_command)
 
 

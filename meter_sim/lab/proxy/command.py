@@ -57,7 +57,7 @@ def proxy_command(
             f"--control {control}: other machines could reach it, and it has no password; "
             "use 127.0.0.1, or say --control-off-loopback if the network is closed"
         )
-    scale = TimeScale.parse(clock) if clock else None
+    scale = _scale(clock)
     logging.basicConfig(level=logging.WARNING, format="proxy: %(message)s")
     _allow_many_files()
     try:
@@ -83,7 +83,7 @@ async def _serve(
         print("proxy ready", *ports, flush=True)
         await _flush_until(stop, wire_log)
     except RefusedError as error:
-        raise ValueError(f"--listen: {error}") from error
+        raise ValueError(f"--{error}") from error
     except OSError as error:
         raise ValueError(f"--control {control_at}: {error.strerror or error}") from error
     finally:
@@ -137,6 +137,13 @@ def _address(option: str, text: str) -> Address:
         return Address.parse(text)
     except ValueError as error:
         raise ValueError(f"{option}: {error}") from error
+
+
+def _scale(clock: str) -> TimeScale | None:
+    try:
+        return TimeScale.parse(clock) if clock else None
+    except ValueError as error:
+        raise ValueError(f"--clock: {error}") from error
 
 
 def _allow_many_files() -> None:

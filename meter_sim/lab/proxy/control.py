@@ -1,4 +1,4 @@
-"""A client of the control interface, for the laboratory and for tests: one call, one request."""
+"""A client of the control interface, for the laboratory and for tests. Standard library only."""
 
 import http.client
 import json

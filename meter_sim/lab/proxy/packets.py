@@ -105,6 +105,16 @@ def _fixed_header(data: bytearray, at: int) -> tuple[int, int] | None:
     raise PacketError("a packet length of more than four bytes: this is no MQTT")
 
 
+def check_first(data: bytes) -> None:
+    """Look at the first byte of a connection, so that a stranger does not wait for a packet to become whole.
+
+    Raises:
+        PacketError: no CONNECT begins so.
+    """
+    if data[0] != CONNECT << 4:
+        raise PacketError("the first packet is no CONNECT: this is no MQTT client")
+
+
 def client_id(packet: Packet) -> str:
     """The client id in a CONNECT.
 
@@ -112,8 +122,7 @@ def client_id(packet: Packet) -> str:
         LevelError: another version of MQTT.
         PacketError: it is no CONNECT, or a broken one.
     """
-    if packet.kind != CONNECT:
-        raise PacketError("the first packet is no CONNECT: this is no MQTT client")
+    check_first(packet.data)
     body = packet.data[packet.body_at :]
     name, rest = _string(body)
     if name not in (b"MQTT", b"MQIsdp") or len(rest) < 4:

@@ -9,7 +9,15 @@ from typing import Final
 
 from meter_sim.lab.proxy.address import Address
 from meter_sim.lab.proxy.connection import CHUNK_BYTES, Connection, Sight, abort, close
-from meter_sim.lab.proxy.packets import LEVEL_REFUSED, LevelError, Packet, PacketBuffer, PacketError, client_id
+from meter_sim.lab.proxy.packets import (
+    LEVEL_REFUSED,
+    LevelError,
+    Packet,
+    PacketBuffer,
+    PacketError,
+    check_first,
+    client_id,
+)
 from meter_sim.lab.toxics import AppliedToxic, Pipe
 
 FIRST_PACKET_TIMEOUT_S: Final = 10.0
@@ -122,7 +130,7 @@ class Proxy:
             _log.warning(
                 "%s: a client said nothing for %g s; connection closed", self.name, FIRST_PACKET_TIMEOUT_S
             )
-        except (OSError, asyncio.CancelledError):
+        except (OSError, EOFError, asyncio.CancelledError):
             pass  # the client is gone, or the proxy is being closed
         finally:
             self._tasks.discard(task)
@@ -132,6 +140,8 @@ class Proxy:
         buffer = PacketBuffer()
         packets: list[Packet] = []
         async with asyncio.timeout(FIRST_PACKET_TIMEOUT_S):
+            check_first(first := await reader.readexactly(1))
+            packets = buffer.feed(first)
             while not packets:
                 data = await reader.read(CHUNK_BYTES)
                 if not data:
