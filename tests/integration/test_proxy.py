@@ -234,6 +234,27 @@ def test_latency_delays_one_direction(link: Link, clients: Clients) -> None:
     wait_until(lambda: headend.payloads() == [b"late"])
 
 
+def test_what_waits_is_sent_in_order_when_nothing_delays_any_more(link: Link, clients: Clients) -> None:
+    headend = clients.connect(link.broker, "headend", "ami/#")
+    gateway = clients.connect(link.port, "G1")
+    link.add("latency", latency_ms=3_600_000)
+    for number in range(10):
+        gateway.paho.publish(TOPIC, b"%d" % number, 1)
+    wait_until(lambda: link.wire() == [("up", TOPIC, "delayed")] * 10)
+    link.control.reset()
+    wait_until(lambda: headend.payloads() == [b"%d" % number for number in range(10)])
+
+
+def test_message_held_back_still_comes_before_the_goodbye(link: Link, clients: Clients) -> None:
+    headend = clients.connect(link.broker, "headend", "ami/#")
+    link.add("reorder", probability=1, delay_ms=200)
+    with raw_client(link.port) as client:
+        assert read_exactly(client, 4) == CONNACK
+        client.sendall(b"\x30\x0c\x00\x05ami/xhello" + b"\xe0\x00")
+        assert client.recv(1) == b"", "the broker closes after the goodbye"
+    wait_until(lambda: headend.payloads() == [b"hello"])
+
+
 def test_bandwidth_is_kept(link: Link, clients: Clients) -> None:
     headend = clients.connect(link.broker, "headend", "ami/#")
     gateway = clients.connect(link.port, "G1")
@@ -354,6 +375,16 @@ def test_broker_does_not_learn_of_an_end_behind_a_black_hole(link: Link, clients
     assert headend.payloads() == [b"meanwhile"]
     link.control.remove_toxic(link.name, "black_hole_upstream")
     wait_until(lambda: headend.payloads() == [b"meanwhile", b"gone"])
+
+
+def test_attempts_that_end_in_a_black_hole_leave_nothing_behind(link: Link, running: Running) -> None:
+    open_files = Path(f"/proc/{running.process.pid}/fd")
+    before = len(list(open_files.iterdir()))
+    link.add("black_hole")
+    for _ in range(20):
+        raw_client(link.port).close()
+    raw_client(link.port).close()
+    wait_until(lambda: len(list(open_files.iterdir())) <= before)
 
 
 def test_disabled_proxy_cuts_and_refuses_and_comes_back_on_its_port(link: Link, clients: Clients) -> None:

@@ -56,6 +56,9 @@ class Way:
     outlet: Outlet
     back: "Way | None" = None
     buffer: PacketBuffer = field(default_factory=PacketBuffer)
+    has_passed: bool = False
+    """Whether the far end of this way has heard of the connection at all."""
+
     owes_room_behind: bool = False
     """Whether we have put acknowledgements of our own on the way back."""
 
@@ -105,6 +108,9 @@ class Connection:
     def toxics_changed(self) -> None:
         """The pipes were fitted with other toxics: look again at what is not asked packet by packet."""
         self._changed.set()
+        for way in (self._up, self._down):
+            if not way.pipe.is_delaying:
+                way.outlet.release()
         if self._cut_timer is not None:
             self._cut_timer.cancel()
             self._cut_timer = None
@@ -134,7 +140,7 @@ class Connection:
             _log.warning("%s %s: %s; connection closed", self.client or "(no client id)", way.direction, error)
         except OSError:
             pass  # the peer is gone without a word: the other side hears of it as of any other end
-        while way.pipe.swallows_all and not self._is_cut:
+        while way.pipe.swallows_all and way.has_passed and not self._is_cut:
             self._changed.clear()
             await self._changed.wait()
         await way.outlet.empty()
@@ -151,6 +157,7 @@ class Connection:
         delay_s = way.pipe.carry(data, now_s)
         if delay_s is None:
             return False
+        way.has_passed = True
         way.outlet.put(delay_s, now_s, data, comes_last=comes_last)
         return delay_s > 0
 

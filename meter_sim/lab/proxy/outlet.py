@@ -50,6 +50,13 @@ class Outlet:
             self._progress.clear()
             await self._progress.wait()
 
+    def release(self) -> None:
+        """Write all that waits now, in its order."""
+        while self._waiting:
+            self._write(heappop(self._waiting)[2])
+        self._last_due_s = -math.inf
+        self.drop()
+
     def drop(self) -> None:
         """Forget what waits."""
         if self._timer is not None:

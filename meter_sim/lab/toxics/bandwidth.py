@@ -40,3 +40,6 @@ class _Line(ToxicStream):
     def pass_on(self, parcel: Parcel, now_s: float) -> list[Passage]:
         self._free_at_s = max(self._free_at_s, now_s) + self._bandwidth.transmission_s(parcel)
         return [Passage(self._free_at_s - now_s, parcel)]
+
+    def reconnect(self) -> None:
+        self._free_at_s = 0.0

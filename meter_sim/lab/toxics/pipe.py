@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 
 from meter_sim.lab.toxics.applied import AppliedToxic, Stream
-from meter_sim.lab.toxics.toxic import Parcel, Passage, ToxicStream
+from meter_sim.lab.toxics.toxic import Parcel, Passage, Phase, ToxicStream
 
 
 class Pipe:
@@ -34,8 +34,16 @@ class Pipe:
         """Whether no toxic is in force on it, so that there is nothing to remember."""
         return not self._streams
 
+    @property
+    def is_delaying(self) -> bool:
+        """Whether messages may be late. If not (any more), what is under way need not wait either."""
+        return any(applied.toxic.phase is not Phase.CONTENT for applied in self._streams)
+
     def refit(self, toxics: Iterable[AppliedToxic], now_s: float) -> None:
-        """From now on these toxics are in force. One that was in force before goes on as it was."""
+        """From now on these toxics are in force. One that was in force before goes on as it was.
+
+        A message that is on its way keeps the delay that it was given, unless nothing delays here any more.
+        """
         mine = [toxic for toxic in toxics if toxic.stream == self.stream and toxic.affects(self.client)]
         mine.sort(key=lambda applied: (applied.toxic.phase, applied.name))
         known = self._streams
@@ -44,10 +52,14 @@ class Pipe:
         }
         self.swallows_all = any(applied.toxic.swallows_all for applied in mine)
         self._set_cuts(self._cuts, now_s)
+        if not self.is_delaying:
+            self._last_arrival_s = -math.inf
 
     def reconnect(self, now_s: float) -> None:
         """A new connection begins: nothing of the old one is under way, and a reset counts from now."""
         self._last_arrival_s = -math.inf
+        for stream in self._streams.values():
+            stream.reconnect()
         self._set_cuts({}, now_s)
 
     def pass_on(self, parcel: Parcel, now_s: float) -> list[Passage]:

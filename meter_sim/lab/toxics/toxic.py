@@ -88,3 +88,6 @@ class ToxicStream:
     def pass_on(self, parcel: Parcel, now_s: float) -> list[Passage]:
         """What becomes of the next parcel."""
         return self._toxic.pass_on(parcel, now_s, self._chance)
+
+    def reconnect(self) -> None:
+        """A new connection begins: nothing of the old one is under way. The chance goes on."""

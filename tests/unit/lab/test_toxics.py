@@ -118,6 +118,22 @@ def test_bandwidth_of_two_clients_is_two_lines() -> None:
     assert pipe(one, client="G0002").pass_on(Parcel("", bytes(500)), 0.0)[0].delay_s == pytest.approx(0.5)
 
 
+def test_a_new_connection_does_not_wait_for_what_died_with_the_old_one() -> None:
+    through = pipe(toxic("bandwidth", rate_kbps=1))
+    through.pass_on(Parcel("", bytes(1_000_000)), 0.0)
+    through.reconnect(1.0)
+    assert through.pass_on(Parcel("", bytes(500)), 1.0)[0].delay_s == pytest.approx(0.5)
+
+
+def test_order_is_kept_when_a_delay_shrinks_and_forgotten_when_nothing_delays() -> None:
+    through = pipe(toxic("latency", latency_ms=1_000))
+    through.pass_on(HELLO, 0.0)
+    through.refit(applied(toxic("latency", latency_ms=10)), 0.1)
+    assert through.pass_on(HELLO, 0.1)[0].delay_s == pytest.approx(0.9)
+    through.refit([], 0.2)
+    assert through.pass_on(HELLO, 0.2)[0].delay_s == 0
+
+
 def test_loss_loses_its_share() -> None:
     fates = [fate_of(parcel, passages) for parcel, passages in sent(pipe(toxic("loss", probability=0.3)), 2_000)]
     assert 500 < fates.count("lost") < 700
