@@ -310,6 +310,21 @@ def test_each_duplicate_arrives_and_confuses_nobody(
     assert not headend.disconnected + gateway.disconnected
 
 
+def test_copies_are_acknowledged_to_nobody(link: Link) -> None:
+    with raw_client(link.port) as client:
+        client.sendall(b"\x82\x06\x00\x01\x00\x01t\x01")
+        assert read_exactly(client, 9) == CONNACK + b"\x90\x03\x00\x01\x01"
+        link.add("duplicate", "upstream", probability=1)
+        client.sendall(b"\x32\x07\x00\x01t\x12\x34hi")
+        with_qos_1, copy, puback = b"\x32\x07\x00\x01t\x00\x01hi", b"\x30\x05\x00\x01thi", b"\x40\x02\x12\x34"
+        answer = read_exactly(client, len(with_qos_1 + copy + puback))
+        assert answer.replace(puback, b"", 1) == with_qos_1 + copy
+        link.control.reset()
+        link.add("duplicate", "downstream", probability=1)
+        client.sendall(b"\x40\x02\x00\x01" + b"\x30\x05\x00\x01thi" + PINGREQ)
+        assert read_exactly(client, 2 * len(copy) + 2) == copy * 2 + PINGRESP, "one acknowledgement each, no more"
+
+
 def test_reordered_messages_all_arrive_in_another_order(any_link: Link, clients: Clients) -> None:
     headend = clients.connect(any_link.broker, "headend", "ami/#")
     gateway = clients.connect(any_link.port, "G1")
@@ -381,9 +396,10 @@ def test_attempts_that_end_in_a_black_hole_leave_nothing_behind(link: Link, runn
     open_files = Path(f"/proc/{running.process.pid}/fd")
     before = len(list(open_files.iterdir()))
     link.add("black_hole")
-    for _ in range(20):
-        raw_client(link.port).close()
-    raw_client(link.port).close()
+    for number in range(20):
+        with raw_client(link.port, b"%d" % number) as client:
+            client.sendall(b"\x30\x03\x00\x01t")
+    wait_until(lambda: link.wire() == [("up", "t", "lost")] * 20)
     wait_until(lambda: len(list(open_files.iterdir())) <= before)
 
 
