@@ -435,6 +435,20 @@ def test_only_the_chosen_gateways_are_affected(link: Link, clients: Clients) -> 
     wait_until(lambda: set(headend.payloads()) == passed)
 
 
+def test_same_seed_gives_the_same_fates_again(
+    link: Link, running: Running, wire_path: Path, clients: Clients
+) -> None:
+    again = new_link(running, wire_path, link.broker)
+    for one in (link, again):
+        one.add("loss", probability=0.3, seed=11)
+        one.add("corrupt", probability=0.3, seed=11)
+        clients.connect(one.port, "G1").publish(*[b"%d" % number for number in range(100)])
+        wait_until(lambda one=one: len(one.wire()) == 100)
+    assert link.wire("payload, fate") == again.wire("payload, fate")
+    assert {fate for _, _, fate in link.wire()} == {"passed", "lost", "corrupted"}
+    link.control.delete(again.name)
+
+
 def test_sender_is_held_back_when_a_direction_is_full(link: Link) -> None:
     link.add("latency", latency_ms=3_600_000)
     packet = b"\x30\x80\x80\x02" + b"\x00\x04" + b"wxyz" + bytes(32_768 - 6)

@@ -102,7 +102,9 @@ class Connection:
         finally:
             for pump in pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
+            for end in await asyncio.gather(*pumps, return_exceptions=True):
+                if isinstance(end, Exception):
+                    _log.error("%s: connection closed by a mistake of the proxy", self.client, exc_info=end)
             self._close()
 
     def toxics_changed(self) -> None:
