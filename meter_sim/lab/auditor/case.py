@@ -1,0 +1,246 @@
+"""Everything about one run in one place, with what follows from it: what was accepted, what counts as an outage.
+
+An outage is what the promises call so: head-end, broker or all links down for an hour or more. Who reads a clock
+that was shifted, or wall time in a run of processes, is given the slack that this makes.
+"""
+
+import math
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from meter_sim.lab.auditor.books import Books, Credit, open_books
+from meter_sim.lab.auditor.course import Broken, Course, Request, read_course
+from meter_sim.lab.auditor.meter_log import MeterLog, Move, read_meter_log
+from meter_sim.lab.auditor.promises import HOUR_S, PROMISES, Promises
+from meter_sim.lab.auditor.store import Store, Transfer, Wish, read_store
+from meter_sim.lab.auditor.wire import Wire, read_wire
+from meter_sim.lab.run_folder import RunFolder
+
+LEAST_OUTAGE_S: Final = HOUR_S
+SILENT_S: Final = 2 * HOUR_S
+"""So long a gateway is silent before it counts as out."""
+REGION_SHARE: Final = 0.2
+"""So many gateways silent at once are an outage."""
+SLACK_WALL_S: Final = 2.0
+"""What is under way between processes takes so long at most."""
+SLACK_SIMULATED_S: Final = 60
+
+DOWN: Final = frozenset({"headend", "broker", "fleet"})
+LOSING: Final = frozenset({"store-restore", "store-lies"})
+"""Faults after which commits may be gone that were answered: no store can help it, only who asks again."""
+
+Spans = Sequence[tuple[int, int]]
+"""[from, to) in virtual seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A recharge that was answered to stand in the ledger. `at_s`: by true time, `asked_at_s`: the first time."""
+
+    reference: str
+    meter: str
+    amount_micros: int
+    asked_at_s: int
+    at_s: int
+    link: str
+
+
+@dataclass(slots=True)
+class Case:
+    """One run."""
+
+    course: Course
+    log: MeterLog
+    store: Store | None
+    wire: Wire | None
+    promises: Promises
+    books: Books
+    accepted: dict[str, Accepted]
+    unanswered: dict[str, Request]
+    """References of which no request was ever answered, by their last one."""
+    outages: Spans = ()
+    losses_s: Sequence[int] = ()
+    """When commits may have been lost that were answered."""
+    slack_s: int = 0
+    headend_clock_s: int = 0
+    """How far the head-end's clock was off at most."""
+    fleet_clock_s: int = 0
+    openings: list[Move] = field(default_factory=list)
+    applied_at_s: dict[str, int] = field(default_factory=dict)
+    """When a meter counted a recharge, by reference and its own log; not there: it has not, or nobody knows."""
+
+    @property
+    def last_loss_s(self) -> int:
+        """The last of `losses_s`; before all time: there was none."""
+        return max(self.losses_s, default=-1)
+
+    @property
+    def region(self) -> str:
+        """The region in the topics; every run has one."""
+        return self.log.region
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the run came to an end with nothing left over."""
+        return self.course.converged_at_s is not None and self.course.drained
+
+    def delays_s(self, from_s: int, to_s: int) -> list[int]:
+        """How long meters took to count recharges accepted in a time, but for those before the start."""
+        return [
+            self.applied_at_s[each.reference] - each.at_s
+            for each in self.accepted.values()
+            if from_s <= each.at_s < to_s
+            and each.at_s > self.course.start_s
+            and each.reference in self.applied_at_s
+        ]
+
+    def wish_of(self) -> dict[tuple[str, int], Wish]:
+        """The wish behind each order to open that was issued, by meter and version."""
+        wishes = [] if self.store is None else self.store.wishes
+        return {(wish.meter, wish.relay_version): wish for wish in wishes if wish.relay_version is not None}
+
+    def ordered(self) -> set[tuple[str, int]]:
+        """Meter and version of each order to open that an operator got."""
+        found = {
+            (order.meter, int(order.answer["version"]))
+            for order in self.course.orders
+            if order.relay == "open" and order.answer is not None and order.answer.get("version") is not None
+        }
+        return found | {key for key, wish in self.wish_of().items() if wish.origin == "ORDER"}
+
+
+def read_case(folder: RunFolder) -> Case:
+    """Read everything; the run has stopped."""
+    course = read_course(folder)
+    log = read_meter_log(folder.fleet) if folder.fleet.exists() else MeterLog()
+    store = read_store(folder.store, log) if folder.store.exists() and not course.naive else None
+    wire = read_wire(folder.wire) if folder.wire.exists() else None
+    promises = PROMISES[course.scenario.rules]
+    accepted, unanswered = _accepted(course)
+    credits = _credits(accepted, unanswered, {} if store is None else store.recharges)
+    slack_s = _slack_s(course)
+    return Case(
+        course=course,
+        log=log,
+        store=store,
+        wire=wire,
+        promises=promises,
+        books=open_books(course, log, promises, credits),
+        accepted=accepted,
+        unanswered=unanswered,
+        outages=_outages(course.faults, slack_s),
+        losses_s=sorted(fault.window.to_s for fault in course.faults if fault.kind in LOSING),
+        slack_s=slack_s,
+        headend_clock_s=_clock_s(course.faults, "headend"),
+        fleet_clock_s=_clock_s(course.faults, "fleet"),
+        openings=log.openings(),
+        applied_at_s={} if store is None else _applied(store, log),
+    )
+
+
+def _accepted(course: Course) -> tuple[dict[str, Accepted], dict[str, Request]]:
+    first: dict[tuple[str, str, int], int] = {}
+    accepted: dict[str, Accepted] = {}
+    open_requests: dict[str, Request] = {}
+    answered: set[str] = set()
+    for request in course.recharges:
+        asked_at_s = first.setdefault((request.reference, request.meter, request.amount_micros), request.at_s)
+        if request.answer is None:
+            open_requests.setdefault(request.reference, request)
+        else:
+            answered.add(request.reference)
+        if request.accepted and request.reference not in accepted:
+            assert request.answer is not None
+            said_s = int(request.answer.get("accepted_at_s", request.answered_at_s))
+            at_s = min(max(said_s, asked_at_s), request.answered_at_s)
+            accepted[request.reference] = Accepted(
+                request.reference, request.meter, request.amount_micros, asked_at_s, at_s, request.link
+            )
+    unanswered = {reference: each for reference, each in open_requests.items() if reference not in answered}
+    return accepted, unanswered
+
+
+def _credits(
+    accepted: dict[str, Accepted], unanswered: dict[str, Request], ledger: dict[str, Transfer]
+) -> dict[str, list[Credit]]:
+    """What each home has paid: what was answered, and what stands in the ledger without an answer."""
+    found: defaultdict[str, list[Credit]] = defaultdict(list)
+    for each in accepted.values():
+        found[each.meter].append(Credit(each.at_s, each.amount_micros, each.reference, each.asked_at_s))
+    for reference, request in unanswered.items():
+        if reference in ledger:
+            at_s = max(request.at_s, ledger[reference].accepted_at_s)
+            found[request.meter].append(Credit(at_s, request.amount_micros, reference, request.at_s))
+    return {meter: sorted(credits) for meter, credits in found.items()}
+
+
+def _applied(store: Store, log: MeterLog) -> dict[str, int]:
+    references = {transfer.transfer_id: transfer.reference for transfer in store.transfers}
+    found = {}
+    for delivery in store.deliveries:
+        if delivery.transfer_id is None:
+            continue
+        credited = log.credited.get(delivery.meter, [])
+        place = bisect_left(credited, delivery.seq, key=lambda each: each.seq)
+        if place < len(credited):
+            found[references[delivery.transfer_id]] = credited[place].at_s
+    return found
+
+
+def _slack_s(course: Course) -> int:
+    if course.mode != "processes":
+        return SLACK_SIMULATED_S
+    clock = course.scenario.clock
+    return math.ceil(SLACK_WALL_S * max([clock.speed, *(turn.speed for turn in clock.turns)]))
+
+
+def _clock_s(faults: Sequence[Broken], part: str) -> int:
+    most_s = 0
+    for fault in faults:
+        if fault.what.get("part") != part:
+            continue
+        length_s = fault.window.to_s - fault.window.from_s
+        if fault.kind == "clock-jump":
+            most_s += abs(int(fault.what.get("offset_s", 0)))
+        elif fault.kind == "clock-drift":
+            most_s += math.ceil(abs(int(fault.what.get("drift_ppm", 0))) * length_s / 1_000_000)
+    return most_s
+
+
+def _least_s(fault: Broken) -> int | None:
+    """How long a fault has to last to be an outage; None: it is none, however long."""
+    what = fault.what
+    if fault.kind in ("process-kill", "process-pause"):
+        return LEAST_OUTAGE_S if what.get("part") in DOWN else None
+    if fault.kind in ("broker-restart", "power-cut"):
+        return LEAST_OUTAGE_S
+    if fault.kind == "link-black-hole":
+        share = 1.0 if what.get("link") == "headend" else float(what.get("share", 1.0))
+        if share == 1.0:
+            return LEAST_OUTAGE_S
+        return SILENT_S if share >= REGION_SHARE else None
+    return None
+
+
+def _outages(faults: Sequence[Broken], slack_s: int) -> list[tuple[int, int]]:
+    """Times of which the promises say that they are an outage; faults of one kind that touch are one."""
+    spans: list[tuple[int, int]] = []
+    for least_s in (LEAST_OUTAGE_S, SILENT_S):
+        down = sorted(
+            (fault.window.from_s, fault.window.to_s) for fault in faults if (_least_s(fault) or 1 << 62) <= least_s
+        )
+        spans += [(from_s, to_s) for from_s, to_s in _joined(down) if to_s - from_s >= least_s + slack_s]
+    return _joined(sorted(spans))
+
+
+def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for from_s, to_s in spans:
+        if found and from_s <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], to_s)
+        else:
+            found.append((from_s, to_s))
+    return found

@@ -1,0 +1,154 @@
+"""What passed on the head-end's link, out of the wire log: commands that it sent, answers that reached it.
+
+Messages are read with the contract; what cannot be read (a stranger's garbage) is left out here. Judges nothing.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from headend.wire.codec import decode
+from headend.wire.errors import WireError
+from headend.wire.messages import (
+    Commands,
+    CreditCommand,
+    CreditResult,
+    Hello,
+    Outcome,
+    PolicyCommand,
+    PolicyResult,
+    RelayCommand,
+    RelayResult,
+    Results,
+    Unknown,
+)
+from headend.wire.topics import Channel
+from meter_sim.lab.auditor.meter_log import read_only
+
+_SENT: Final = """
+SELECT at_s, payload FROM wire
+WHERE link = 'headend' AND direction = 'up' AND topic LIKE '%/commands' AND payload IS NOT NULL ORDER BY frame_id
+"""
+_HEARD: Final = """
+SELECT at_s, topic, payload FROM wire
+WHERE link = 'headend' AND direction = 'down' AND fate NOT IN ('lost', 'corrupted') AND payload IS NOT NULL
+    AND (topic LIKE '%/results' OR topic LIKE '%/hello') ORDER BY frame_id
+"""
+_ALL: Final = "SELECT at_s, link, direction, topic, digest, fate FROM wire ORDER BY frame_id"
+
+
+class Sent(NamedTuple):
+    """A command that the head-end sent. `value`: the total of a credit, the position of a relay, a digest."""
+
+    at_s: int
+    kind: str
+    meter: str
+    number: int
+    value: int | str
+    expires_at_s: int | None
+
+
+class Heard(NamedTuple):
+    """What a meter said that it holds, as it reached the head-end: up to this number (credit), or just this."""
+
+    at_s: int
+    kind: str
+    meter: str
+    number: int
+    applied: bool
+
+
+@dataclass(slots=True)
+class Wire:
+    """The head-end's link. `complete` False: the log misses something."""
+
+    sent: list[Sent] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+    """Clients of the fleet's link to which something happened on the way."""
+    unreadable: int = 0
+    """Commands of the head-end that the contract cannot read."""
+    complete: bool = True
+
+
+def read_wire(path: Path) -> Wire:
+    """Read it."""
+    run = read_only(path)
+    try:
+        wire = Wire(heard=list(_heard(run)))
+        wire.sent = list(_sent(run, wire))
+        touched = "SELECT DISTINCT client FROM wire WHERE link = 'fleet' AND fate <> 'passed'"
+        wire.touched = {client for (client,) in run.execute(touched)}
+        if run.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'run'").fetchone()[0]:
+            row = run.execute("SELECT is_complete, dropped FROM run").fetchone()
+            wire.complete = row is None or (row[0] == 1 and row[1] == 0)
+    finally:
+        run.close()
+    return wire
+
+
+def log_hash(path: Path | None, journal: bytes) -> str:
+    """SHA-256 over everything that passed on the links, in order, and the journal."""
+    found = hashlib.sha256()
+    if path is not None:
+        run = read_only(path)
+        try:
+            for at_s, link, direction, topic, digest, fate in run.execute(_ALL):
+                found.update(f"{at_s}\n{link}\n{direction}\n{topic}\n{fate}\n".encode() + digest)
+        finally:
+            run.close()
+    found.update(journal)
+    return found.hexdigest()
+
+
+def _sent(run: Any, wire: Wire) -> Iterator[Sent]:
+    for at_s, payload in run.execute(_SENT):
+        message = _read(Channel.COMMANDS, payload)
+        if not isinstance(message, Commands):
+            wire.unreadable += 1
+            continue
+        for command in message.commands:
+            match command:
+                case CreditCommand():
+                    total = command.credit_total_micros
+                    yield Sent(at_s, "CREDIT", command.meter, command.seq, total, None)
+                case RelayCommand():
+                    position, expires = command.relay.value, command.expires_at_s
+                    yield Sent(at_s, "RELAY", command.meter, command.version, position, expires)
+                case PolicyCommand():
+                    yield Sent(at_s, "POLICY", command.meter, command.version, command.digest, None)
+                case Unknown():
+                    pass
+
+
+def _heard(run: Any) -> Iterator[Heard]:
+    for at_s, topic, payload in run.execute(_HEARD):
+        message = _read(Channel.RESULTS if topic.endswith("/results") else Channel.HELLO, payload)
+        if isinstance(message, Hello):
+            for row in message.meters:
+                if row.credit_seq:
+                    yield Heard(at_s, "CREDIT", row.meter, row.credit_seq, True)
+                if row.relay_version:
+                    yield Heard(at_s, "RELAY", row.meter, row.relay_version, True)
+                if row.policy_version:
+                    yield Heard(at_s, "POLICY", row.meter, row.policy_version, True)
+        elif isinstance(message, Results):
+            for result in message.results:
+                if isinstance(result, Unknown):
+                    continue
+                kind, applied = result.kind.upper(), result.outcome is Outcome.APPLIED
+                match result:
+                    case CreditResult():
+                        # The counter acknowledges, whatever became of this command.
+                        yield Heard(at_s, kind, result.meter, result.seq, True)
+                    case RelayResult() | PolicyResult():
+                        yield Heard(at_s, kind, result.meter, result.version, applied)
+
+
+def _read(channel: Channel, payload: bytes) -> Any:
+    try:
+        return decode(channel, payload)
+    except WireError:
+        return None
