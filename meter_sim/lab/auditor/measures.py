@@ -13,6 +13,7 @@ from meter_sim.lab.auditor.outside import wrong_balances
 from meter_sim.lab.auditor.promises import HOUR_S
 from meter_sim.lab.auditor.protection import left_dark
 from meter_sim.lab.result import Finding, Verdict
+from meter_sim.load import Integers
 
 
 def measure(case: Case, cuts: Cuts, findings: Sequence[Finding]) -> dict[str, float | None]:
@@ -21,7 +22,8 @@ def measure(case: Case, cuts: Cuts, findings: Sequence[Finding]) -> dict[str, fl
         **_recharges(case),
         **_protection(case, cuts),
         **_store(case),
-        "blank_hours": _blank_hours(case),
+        "blank_hours": _hours(case, _blank(case)),
+        "stale_hours": _hours(case, case.course.samples.get("balances_stale")),
         "converged_after_s": _converged_after_s(case),
         "refused_by_meters": len(case.log.refusals),
         "invariants_failed": sum(finding.verdict is Verdict.FAIL for finding in findings),
@@ -90,13 +92,16 @@ def _store(case: Case) -> dict[str, float | None]:
     }
 
 
-def _blank_hours(case: Case) -> float | None:
+def _blank(case: Case) -> Integers | None:
+    shown = case.course.samples.get("balances_shown")
+    return None if shown is None else len(case.course.registered) - shown
+
+
+def _hours(case: Case, homes: Integers | None) -> float | None:
     """Over all homes: each look holds until the next one."""
-    samples = case.course.samples
-    if "balances_stale" not in samples or len(samples["at_s"]) < 2:
+    if homes is None or len(homes) < 2:
         return None
-    spans = np.diff(samples["at_s"])
-    return round(float((samples["balances_stale"][:-1] * spans).sum()) / HOUR_S, 1)
+    return round(float((homes[:-1] * np.diff(case.course.samples["at_s"])).sum()) / HOUR_S, 1)
 
 
 def _converged_after_s(case: Case) -> float | None:
