@@ -17,20 +17,7 @@ STEPS_S: Final = (
     *(count * HOUR_S for count in (1, 2, 3, 6, 12)),
     *(count * DAY_S for count in (1, 2, 4, 7, 14, 28, 56)),
 )
-SPAN_TICKS_S: Final = (
-    0.001,
-    0.01,
-    0.1,
-    1,
-    10,
-    MINUTE_S,
-    10 * MINUTE_S,
-    HOUR_S,
-    6 * HOUR_S,
-    DAY_S,
-    7 * DAY_S,
-    70 * DAY_S,
-)
+SPAN_TICKS_S: Final = (0.001, 0.01, 0.1, 1, 10, MINUTE_S, 10 * MINUTE_S, HOUR_S, DAY_S, 10 * DAY_S, 100 * DAY_S)
 LEAST_DECADES: Final = 4
 """Ticks on a scale of spans at least, so that little change looks like little."""
 
@@ -82,9 +69,10 @@ class TimeAxis:
 
 @dataclass(frozen=True, slots=True)
 class ValueAxis:
-    """From 0 to a round value that is not below `most`."""
+    """From 0 to a round value that is not below `most`. `whole`: of things that have no halves."""
 
     most: float
+    whole: bool = False
 
     @property
     def top(self) -> float:
@@ -105,9 +93,9 @@ class ValueAxis:
     def _step(self) -> float:
         if self.most <= 0:
             return 1
-        rough = self.most / 4
+        rough = max(self.most / 5, 1.0 if self.whole else 0.0)
         power = 10 ** math.floor(math.log10(rough))
-        return float(next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9)))
+        return float(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,12 +69,23 @@ def draw_lanes(lanes: Sequence[Lane], time: TimeAxis) -> Markup:
 
 
 def draw_chart(
-    title: str, told: str, lines: Sequence[Line], bands: Spans, time: TimeAxis, *, spans: bool = False
+    title: str,
+    told: str,
+    lines: Sequence[Line],
+    bands: Spans,
+    time: TimeAxis,
+    *,
+    spans: bool = False,
+    whole: bool = False,
 ) -> Markup:
-    """Lines over time, with the faults' times shaded. `spans`: the values are seconds, from 1 to very many."""
+    """Lines over time, with the faults' times shaded.
+
+    `spans`: the values are seconds, from 1 to very many; `whole`: of things that have no halves.
+    """
     values = [value for line in lines for _, value in line.points]
     axis: ValueAxis | SpanAxis
-    axis = SpanAxis(min(values, default=0), max(values, default=0)) if spans else ValueAxis(max(values, default=0))
+    most = max(values, default=0)
+    axis = SpanAxis(min(values, default=0), most) if spans else ValueAxis(most, whole)
     drawing = _drawing(title, told, PLOT_HEIGHT)
     plot = _plot(drawing, PLOT_HEIGHT)
     for left, right in _bars(bands, time):
@@ -164,9 +175,8 @@ def _grid_over_time(plot: Element, time: TimeAxis, height: float) -> None:
 def _label_time(drawing: Element, time: TimeAxis, height: float) -> None:
     for index, tick in enumerate(time.ticks()):
         share = time.x(tick.at) / WIDTH * 100
-        side = " first" if share < 3 else " last" if share > 97 else ""
         place = {
-            "class": f"x{' second' if index % 2 else ''}{side}",
+            "class": f"x{' second' if index % 2 else ''}",
             "x": f"{share:.4g}%",
             "y": f"{height + 17:g}",
         }

@@ -1,5 +1,6 @@
 """What the report says, in words: from a `Result` to the rows and sentences of the page. Knows no HTML."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ COMPARED: Final = (
     ("blank_hours", "Hours of blank balance"),
 )
 MOST_HOMES: Final = 10
+WHEN: Final = {"before": "before the first fault", "after": "at the end"}
+_BOUND: Final = re.compile(r"(>=|<=) ([-+.e\d]+)")
+_SIGNS: Final = {">=": "≥", "<=": "≤"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,8 @@ def threshold_rows(result: Result, scenario: Scenario | None) -> list[ThresholdR
         ThresholdRow(
             figure=missed.figure,
             title=figure_title(missed.figure),
-            when=missed.when,
-            wanted=missed.wanted,
+            when=WHEN.get(missed.when, missed.when),
+            wanted=_bounds(missed.figure, missed.wanted),
             value=figure_phrase(missed.figure, missed.value),
             met=False,
             known=missed.value is not None,
@@ -142,9 +146,21 @@ def threshold_rows(result: Result, scenario: Scenario | None) -> list[ThresholdR
 
 def _unmissed(result: Result, name: str, threshold: Threshold, when: str) -> ThresholdRow:
     found = result.figures.get(name) if when == "after" else None
-    value = "as wanted, or there were no run" if when == "before" else figure_phrase(name, found)
+    value = "held" if when == "before" else figure_phrase(name, found)
     known = when == "before" or found is not None
-    return ThresholdRow(name, figure_title(name), when, str(threshold), value, known, known)
+    return ThresholdRow(name, figure_title(name), WHEN[when], _bounds(name, str(threshold)), value, known, known)
+
+
+def _bounds(figure: str, wanted: str) -> str:
+    """A threshold with its unit: `<= 86400` of seconds is `≤ 1 d`."""
+
+    def bound(found: re.Match[str]) -> str:
+        return f"{_SIGNS[found[1]]} {figure_phrase(figure, float(found[2]))}"
+
+    try:
+        return _BOUND.sub(bound, wanted)
+    except ValueError:
+        return wanted
 
 
 def _is_of(missed: Missed, name: str, threshold: Threshold, when: str) -> bool:

@@ -54,7 +54,9 @@ def figure_title(name: str) -> str:
 
 
 def number(value: float, places: int = 1) -> str:
-    """Grouped by thousands; whole numbers without a fraction."""
+    """Grouped by thousands; whole and large numbers without a fraction."""
+    if places == 1 and abs(value) >= 1_000:
+        places = 0
     rounded = round(value, places)
     text = f"{abs(rounded):,.0f}" if rounded == int(rounded) else f"{abs(rounded):,.{places}f}"
     return f"{MINUS if rounded < 0 else ''}{text}"

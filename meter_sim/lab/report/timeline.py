@@ -91,7 +91,7 @@ def fault_lanes(result: Result) -> list[Lane]:
     after_s = result.figures.get("converged_after_s")
     if lanes and after_s is not None:
         healed_s = max(window.to_s for window in result.windows)
-        note = f"all caught up {span(after_s)} after the last fault's end"
+        note = f"caught up {span(after_s)} after the last fault"
         lanes.append(Lane("healing", note, ((healed_s, healed_s + round(after_s)),), "healing"))
     return lanes
 
@@ -117,14 +117,21 @@ def _figure_panel(
     lines = [Line(OURS, "ours", points_of(sources.ours, name))]
     there = points_of(sources.naive, name)
     if there:
-        # The other run's line comes first, so that ours lies over it.
-        lines.insert(0, Line(NAIVE, "naive", there))
+        # Dashed and on top, so that both are seen where they agree.
+        lines.append(Line(NAIVE, "naive", there))
     if not any(line.points for line in lines):
         return None
     title = title[0].upper() + title[1:]
-    peak = _peak(lines[-1], unit, time) + (f"; naive {_most(there)}" if there else "")
-    svg = draw_chart(title, f"{title} over time, faults shaded. {peak}.", lines, sources.bands, time)
-    legend = tuple((line.style, line.label) for line in reversed(lines)) if there else ()
+    peak = _peak(lines[0], unit, time) + (f"; naive {_most(there)}" if there else "")
+    svg = draw_chart(
+        title,
+        f"{title} over time, faults shaded. {peak}.",
+        lines,
+        sources.bands,
+        time,
+        whole=points_of is figure_points,
+    )
+    legend = tuple((line.style, line.label) for line in lines) if there else ()
     return Panel(title, peak, svg, legend, unit)
 
 
@@ -132,7 +139,7 @@ def _latency_panel(latencies: Sequence[tuple[int, float]], sources: _Sources, ti
     half, tail = (percentile_points(latencies, share, time.from_s, time.to_s) for share in (0.5, 0.99))
     if not half:
         return None
-    lines = [Line("99 %", "tail", tail), Line("median", "ours", half)]
+    lines = [Line("median", "ours", half), Line("99 %", "tail", tail)]
     title = "From acceptance to the meter's answer"
     worst = max(tail, key=lambda point: point[1])
     peak = f"99 % at most {span(worst[1])}, of credits accepted about {time.local(worst[0])}"

@@ -103,11 +103,15 @@ def findings(failed: tuple[str, ...] = ()) -> tuple[Finding, ...]:
         if name in failed:
             verdict, detail = Verdict.FAIL, "2 of 1,931 recharges are not as they were answered"
             evidence = (
-                "reference UPI-20241030-000731: accepted Wed 30 Oct 19:04, in the ledger twice (transfers 90211, 91804)",
-                "reference UPI-20241101-000204: accepted Fri 1 Nov 08:40, in no transfer; its meter M000204 never got it",
+                "reference UPI-20241030-000731: in the ledger twice (transfers 90211, 91804)",
+                "reference UPI-20241101-000204: accepted Fri 1 Nov 08:40, in no transfer",
             )
         elif number in (7, 25):
-            verdict, detail, evidence = Verdict.NOT_EXERCISED, "no arrears plan or privileged act was asked for", ()
+            verdict, detail, evidence = (
+                Verdict.NOT_EXERCISED,
+                "no arrears plan or privileged act was asked for",
+                (),
+            )
         else:
             verdict, detail = Verdict.PASS, f"{number * 731:,} cases looked at, none against it"
             evidence = ("the last 3 of them: M000017 seq 4, M000291 seq 2, M000480 seq 9",) if number % 2 else ()
@@ -118,8 +122,8 @@ def findings(failed: tuple[str, ...] = ()) -> tuple[Finding, ...]:
 def result(failed: tuple[str, ...] = (), missed: tuple[Missed, ...] = ()) -> Result:
     return Result(
         scenario="diwali-2024",
-        story="Degraded from Friday 25 October, dead from Monday 28 October, restored on 8 November with eleven days of "
-        "backlog and everyone back at once. Diwali was on 31 October; people went on paying all the time.",
+        story="Degraded from Friday 25 October, dead from Monday 28 October, restored on 8 November with "
+        "eleven days of backlog and everyone back at once. Diwali was on 31 October; people went on paying.",
         mode="simulation",
         rules="bihar",
         seed=42,
@@ -170,9 +174,15 @@ def result(failed: tuple[str, ...] = (), missed: tuple[Missed, ...] = ()) -> Res
                 f"M{number:06}",
                 "Paid three times while nothing arrived, and had a blank balance for 11 days.",
                 (
-                    (START_S + 3 * DAY_S + 8 * HOUR_S, "recharge of Rs 200 accepted, reference UPI-20241025-000017"),
+                    (
+                        START_S + 3 * DAY_S + 8 * HOUR_S,
+                        "recharge of Rs 200 accepted, reference UPI-20241025-000017",
+                    ),
                     (DEAD[0], "last reading heard; balance Rs 61.20"),
-                    (START_S + 9 * DAY_S + 19 * HOUR_S, "recharge of Rs 500 accepted; no answer reached the payer"),
+                    (
+                        START_S + 9 * DAY_S + 19 * HOUR_S,
+                        "recharge of Rs 500 accepted; no answer reached the payer",
+                    ),
                     (START_S + 9 * DAY_S + 20 * HOUR_S, "the same recharge asked for again: already there"),
                     (DEAD[1] + 2 * HOUR_S, "credits 4 and 5 applied by the meter"),
                     (DEAD[1] + 5 * HOUR_S, "balance exact again: Rs 402.11"),

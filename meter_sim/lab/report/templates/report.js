@@ -15,7 +15,7 @@
     const peak = canvas.parentNode.querySelector(".peak");
     return {
       canvas, peak, said: peak.textContent, cursor: canvas.querySelector(".cursor"),
-      lines: [...canvas.querySelectorAll("[data-t]")].reverse().map(line => ({
+      lines: [...canvas.querySelectorAll("[data-t]")].map(line => ({
         label: line.dataset.label,
         times: line.dataset.t.split(" ").map(Number),
         values: line.dataset.v.split(" ").map(Number)
