@@ -1,6 +1,7 @@
 """A made-up run with everything in it that a report has to show."""
 
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 from random import Random
 
@@ -14,6 +15,7 @@ LENGTH_S = 20 * DAY_S
 STEP_S = LENGTH_S // 400
 DEAD = START_S + 6 * DAY_S, START_S + 17 * DAY_S + 10 * HOUR_S
 METERS = 500
+BLANK = Sample(**dict.fromkeys((field.name for field in fields(Sample)), 0))  # type: ignore[arg-type]
 
 TITLES = (
     "The ledger sums to zero in every committed state",
@@ -67,13 +69,12 @@ def samples(naive: bool = False, lines: int = 400) -> list[Sample]:
             dark = min(310, dark + 60) if at_s < DEAD[1] + DAY_S else max(20, dark - 8)
         messages += 0 if down else 90_000 if at_s < DEAD[1] else 240_000
         found.append(
-            Sample(
+            replace(
+                BLANK,
                 at_s=at_s,
                 stage="faults",
                 region_phase="normal",
                 balances_stale=stale,
-                days_unsettled=0,
-                readings_late=0,
                 credits_queued=queued,
                 credits_applied=applied,
                 commands_open=queued,
@@ -82,7 +83,6 @@ def samples(naive: bool = False, lines: int = 400) -> list[Sample]:
                 gateways_online=0 if down else 5,
                 recharges_accepted=applied + queued,
                 messages=messages,
-                ledger_sum_micros=0,
                 store_bytes=1_000_000,
                 headend_rss_kib=90_000,
                 headend_up=0 if down else 1,

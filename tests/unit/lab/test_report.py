@@ -1,5 +1,6 @@
 """The report of a run says everything, loads nothing, and believes no text."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -109,7 +110,7 @@ def test_many_samples_make_no_larger_page_and_keep_the_peak(tmp_path: Path) -> N
     lines = example.samples(lines=20_000)
     lines[777] = replace(lines[777], relays_open=431)
     samples = tmp_path / "samples.jsonl"
-    samples.write_text("".join(f"{line.as_json()}\n".replace("'", '"') for line in lines))
+    samples.write_text("".join(json.dumps(line.as_json()) + "\n" for line in lines))
     text = report(tmp_path, example.result())
     assert len(text.encode()) < 120 * 1_024
     shown = [value.split() for _, name, value in Page(text).attributes if name == "data-v"]
