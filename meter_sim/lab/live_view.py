@@ -157,13 +157,13 @@ class LiveView:
         rows.append(Text.assemble(*self._stages(), no_wrap=True, overflow="ellipsis"))
         broken = f"broken: {self._broken()}" if faults else "nothing is broken"
         rows.append(_row(broken, "bold red" if faults else "dim"))
+        if note:
+            rows.append(_row(note, "dim"))
         if sample is not None:
             rows += [Text(), *(_row(line, "") for line in self._figures(sample)), Text()]
             rows.append(_row(f"{self._clock(sample)}  {self._progress()}", "cyan"))
             width = max(1, min(BAR_WIDTH, self._console.width))
             rows.append(ProgressBar(total=1.0, completed=self._done(), width=width))
-        if note:
-            rows.append(_row(note, "dim"))
         return Group(*rows)
 
     def _stages(self) -> list[tuple[str, str]]:

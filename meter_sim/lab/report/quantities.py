@@ -54,7 +54,9 @@ def figure_title(name: str) -> str:
 
 
 def number(value: float, places: int = 1) -> str:
-    """Grouped by thousands; whole and large numbers without a fraction."""
+    """Grouped by thousands; whole and large numbers without a fraction, small ones with two digits that count."""
+    if places == 1 and 0 < abs(value) < 1:
+        return f"{value:.2g}".replace("-", MINUS)
     if places == 1 and abs(value) >= 1_000:
         places = 0
     rounded = round(value, places)

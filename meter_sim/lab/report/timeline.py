@@ -24,7 +24,7 @@ from meter_sim.lab.result import Result
 
 OURS: Final = "with the protections"
 NAIVE: Final = "naive"
-FIGURES: Final = ("balances_stale", "credits_queued", "credits_applied", "relays_open")
+FIGURES: Final = ("balances_stale", "balances_shown", "credits_queued", "credits_applied", "relays_open")
 MOST_LANES: Final = 40
 
 
@@ -122,7 +122,8 @@ def _figure_panel(
     if not any(line.points for line in lines):
         return None
     title = title[0].upper() + title[1:]
-    peak = _peak(lines[0], unit, time) + (f"; naive {_most(there)}" if there else "")
+    least = LIVE[name].worse == "less"
+    peak = _peak(lines[0], unit, time, least=least) + (f"; naive {_extreme(there, least=least)}" if there else "")
     svg = draw_chart(
         title,
         f"{title} over time, faults shaded. {peak}.",
@@ -147,14 +148,18 @@ def _latency_panel(latencies: Sequence[tuple[int, float]], sources: _Sources, ti
     return Panel(f"{title}, by when accepted", peak, svg, (("ours", "median"), ("tail", "99 %")), "s")
 
 
-def _peak(line: Line, unit: str, time: TimeAxis) -> str:
+def _peak(line: Line, unit: str, time: TimeAxis, *, least: bool) -> str:
     if not line.points:
         return "nothing is known of this run"
-    at_s, most = max(line.points, key=lambda point: (point[1], -point[0]))
-    if most == 0:
-        return "always 0"
-    return f"at most {number(most)} {unit}, first on {time.local(at_s)}"
+    values = [value for _, value in line.points]
+    if min(values) == max(values):
+        return f"always {number(values[0])} {unit}"
+    worst = min(values) if least else max(values)
+    at_s = next(at_s for at_s, value in line.points if value == worst)
+    return f"{_extreme(line.points, least=least)} {unit}, first on {time.local(at_s)}"
 
 
-def _most(points: Points) -> str:
-    return f"at most {number(max(value for _, value in points))}"
+def _extreme(points: Points, *, least: bool) -> str:
+    """The worst value: `at most 500`, or `at least 3` where less is worse."""
+    values = [value for _, value in points]
+    return f"at least {number(min(values))}" if least else f"at most {number(max(values))}"

@@ -93,6 +93,7 @@ def test_a_terminal_shows_clock_stage_faults_figures_and_remaining_time() -> Non
         view.stage("faults")
         for number in range(1, 6):
             view.fault(f"{number}-1-link-loss", True)
+        view.note("keep calm")
         view.show(replace(SAMPLE, at_s=example.START_S + example.DAY_S, messages=0))
         wall.at_s += 30
         view.show(SAMPLE)
@@ -105,6 +106,7 @@ def test_a_terminal_shows_clock_stage_faults_figures_and_remaining_time() -> Non
         "5 MiB        size of the store",
         "running            head-end; region normal",
         "Thu 24 Oct 2024 00:00  50 %, about 1 min left",
+        "keep calm\n",
         "━",
     ):
         assert words in shown

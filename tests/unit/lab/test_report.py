@@ -166,15 +166,17 @@ def test_without_the_naive_run_the_page_says_so(tmp_path: Path) -> None:
 def test_each_chart_is_described_and_shows_both_runs(tmp_path: Path) -> None:
     text = full_report(tmp_path)
     drawings = re.findall(r'<svg class="chart".*?</svg>.*?</svg>', text, flags=re.DOTALL)
-    assert len(drawings) == 7
+    assert len(drawings) == 8
     for drawing in drawings:
         tree = ElementTree.fromstring(drawing)
         assert tree.get("role") == "img"
         assert tree.get("aria-label")
         assert tree.findtext("title")
         assert tree.findtext("desc")
-    assert sum('class="line naive"' in drawing for drawing in drawings) == 5
-    assert sum('class="band"' in drawing for drawing in drawings) == 6
+    assert "at most 500 meters, first on Mon 28 Oct 2024 00:00; naive at most 500" in text
+    assert "always 500 meters; naive at least 0" in text
+    assert sum('class="line naive"' in drawing for drawing in drawings) == 6
+    assert sum('class="band"' in drawing for drawing in drawings) == 7
 
 
 def test_failed_evidence_is_open_and_other_evidence_folded(tmp_path: Path) -> None:
@@ -264,7 +266,7 @@ def test_a_line_of_samples_cut_short_is_left_out(tmp_path: Path) -> None:
         file.write('{"at_s": 17')
     page = Page(report(tmp_path, example.result()))
     times = [value.split() for _, name, value in page.attributes if name == "data-t"]
-    assert len(times) == 5
+    assert len(times) == 6
     assert len(times[0]) == 21
 
 
@@ -305,7 +307,7 @@ def test_units_are_readable() -> None:
     assert phrase(163_044.4, "hours") == "163,044 hours"
     assert phrase(None, "hours") == "not known"
     assert [span(each) for each in (0.25, 59, 90, 3_600, 987_654)] == [
-        "0.2 s",
+        "0.25 s",
         "59 s",
         "1 min 30 s",
         "1 h",
