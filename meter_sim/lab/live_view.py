@@ -17,7 +17,7 @@ from rich.text import Text
 
 from meter_sim.lab.figures import LIVE
 from meter_sim.lab.plant import Sample
-from meter_sim.lab.report.quantities import number, readable, span
+from meter_sim.lab.quantities import number, readable, span
 
 STAGES: Final = ("before", "faults", "healing", "end")
 SHOWN: Final = (

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from meter_sim.lab.report.quantities import DAY_S, HOUR_S, MINUTE_S, short, span
+from meter_sim.lab.quantities import DAY_S, HOUR_S, MINUTE_S, short, span
 
 WIDTH: Final = 1_000
 """Of every chart, in its own units; a browser stretches it."""

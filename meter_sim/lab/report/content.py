@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from meter_sim.lab.figures import FINAL
+from meter_sim.lab.quantities import figure_phrase, figure_title, phrase, readable, span
 from meter_sim.lab.report.axis import TimeAxis
-from meter_sim.lab.report.quantities import figure_phrase, figure_title, phrase, readable, span
 from meter_sim.lab.result import Finding, Missed, Result, Verdict
 from meter_sim.lab.scenario import Scenario, Threshold
 
@@ -37,12 +37,13 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One line of the two runs side by side. `better`: `ours`, `naive`, or `""`."""
+    """One line of the two runs side by side. `ours_is`, `naive_is`: `better`, `worse`, `same` or `unsaid`."""
 
     title: str
     ours: str
+    ours_is: str
     naive: str
-    better: str
+    naive_is: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,18 @@ def comparison(ours: Result, naive: Result | None) -> list[Compared]:
     rows = []
     for name, title in COMPARED:
         here, there = ours.figures.get(name), naive.figures.get(name) if naive else None
-        better = "" if here is None or there is None or here == there else "ours" if here < there else "naive"
-        rows.append(Compared(title, phrase(here, ""), phrase(there, ""), better))
+        row = Compared(title, phrase(here, ""), _against(here, there), phrase(there, ""), _against(there, here))
+        rows.append(row)
     return rows
+
+
+def _against(value: float | None, other: float | None) -> str:
+    """How a value stands beside the other one; of all that is compared, less is better."""
+    if value is None:
+        return "unsaid"
+    if other is None or value == other:
+        return "same"
+    return "better" if value < other else "worse"
 
 
 def threshold_rows(result: Result, scenario: Scenario | None) -> list[ThresholdRow]:

@@ -7,9 +7,9 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from meter_sim.lab.quantities import number, span
 from meter_sim.lab.report import content
 from meter_sim.lab.report.clean import clean
-from meter_sim.lab.report.quantities import number, span
 from meter_sim.lab.report.timeline import make_timeline, time_axis
 from meter_sim.lab.result import Result
 from meter_sim.lab.scenario import Scenario

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from meter_sim.lab.figures import LIVE
+from meter_sim.lab.quantities import number, span
 from meter_sim.lab.report.axis import TimeAxis
 from meter_sim.lab.report.charts import Lane, Line, draw_chart, draw_lanes, merged
-from meter_sim.lab.report.quantities import number, span
 from meter_sim.lab.report.series import (
     Points,
     SampleLine,

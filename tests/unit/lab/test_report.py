@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 from unit.lab import report_example as example
 
+from meter_sim.lab.quantities import phrase, span
 from meter_sim.lab.report import write_junit, write_report
-from meter_sim.lab.report.quantities import phrase, span
 from meter_sim.lab.result import Finding, Missed, Result, Story, Verdict, Window
 from meter_sim.lab.scenario import Scenario, Threshold
 
@@ -155,6 +155,16 @@ def test_both_sides_stand_side_by_side_and_the_naive_one_is_said_to_be_simulated
     for row in ("Homes cut wrongly 0287", "Credits lost 0311", "Credits doubled 096"):
         assert row.replace(" ", "") in text.replace(" ", "")
     assert "simulated from the same seed" in text
+
+
+def test_the_worse_side_is_marked_whichever_it_is(tmp_path: Path) -> None:
+    ours, naive = example.result(), example.naive_result()
+    samples = example.write_samples(tmp_path / "samples.jsonl", lines=10)
+    worse = replace(ours, figures=ours.figures | {"credits_lost": 400, "credits_doubled": None, "wrong_cuts": 287})
+    text = report(tmp_path, worse, naive=(naive, samples))
+    assert '<td class="worse">400</td><td class="better">311</td>' in text
+    assert '<td class="unsaid">not known</td><td class="same">96</td>' in text
+    assert '<td class="same">287</td><td class="same">287</td>' in text
 
 
 def test_without_the_naive_run_the_page_says_so(tmp_path: Path) -> None:
