@@ -185,7 +185,8 @@ class LiveView:
         if self._rate_per_s is not None:
             lines.append(_figure(number(self._rate_per_s), "messages", "in a second of virtual time"))
         state = "running" if sample.headend_up else "down"
-        lines.append(_figure(state, "", f"head-end; region {sample.region_phase}"))
+        phase = f"; region {sample.region_phase}" if sample.region_phase else ""
+        lines.append(_figure(state, "", f"head-end{phase}"))
         return lines
 
     def _broken(self) -> str:
