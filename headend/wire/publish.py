@@ -27,6 +27,8 @@ GOLDEN_DIR: Final = Path(__file__).parents[2] / "tests" / "contract" / "golden"
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _BINDING_VERSION: Final = "0.2.0"
+_OF_OTHERS: Final = {"scenario.json"}
+"""In the same folder, and not of the contract: whoever publishes it checks it."""
 _TEMPLATE: Final = Address("{region}", "{gateway}")
 
 
@@ -225,7 +227,8 @@ def stale(target: Path, files: dict[str, str]) -> list[Path]:
     differing = [
         path for path, content in wanted.items() if not path.is_file() or path.read_bytes() != content.encode()
     ]
-    return differing + sorted(set((target / "schemas").glob("*")) - set(wanted))
+    found = {path for path in (target / "schemas").glob("*") if path.name not in _OF_OTHERS}
+    return differing + sorted(found - set(wanted))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

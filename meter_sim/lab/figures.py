@@ -32,7 +32,7 @@ LIVE: Final = {
         Figure("ledger_sum_micros", "sum over all accounts", "micros", "more"),
         Figure("store_bytes", "size of the store", "bytes", "more"),
         Figure("headend_rss_kib", "memory of the head-end", "KiB", "more"),
-        Figure("headend_up", "head-end running", "", "less"),
+        Figure("headend_up", "whether the head-end runs: 1 or 0", "", "less"),
     )
 }
 """Of one look at a run (`plant.Sample`); thresholds before the faults are on these."""

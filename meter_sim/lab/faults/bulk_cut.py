@@ -3,6 +3,8 @@
 from random import Random
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from meter_sim.lab.faults.fault import Fault, Mend, Share, mend_nothing, some
 from meter_sim.lab.plant import Plant
 
@@ -11,8 +13,8 @@ class BulkCut(Fault):
     """One command orders a share of all homes cut."""
 
     fault: Literal["bulk-cut"] = "bulk-cut"
-    share: Share = 0.6
-    reason: str = "list of the wrong file"
+    share: Share = Field(default=0.6, description="Of all homes, by chance.")
+    reason: str = Field(default="list of the wrong file", min_length=1, max_length=200, description="As given.")
 
     momentary: ClassVar[bool] = True
 

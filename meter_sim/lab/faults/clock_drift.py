@@ -13,9 +13,11 @@ class ClockDrift(Fault):
     """A clock gains `drift_ppm` millionths (below 0: loses) until the end of the fault, and is set right then."""
 
     fault: Literal["clock-drift"] = "clock-drift"
-    part: Literal[Part.HEADEND, Part.FLEET]
-    drift_ppm: int = Field(ge=-500_000, le=500_000)
-    share: Share = 1.0
+    part: Literal[Part.HEADEND, Part.FLEET] = Field(description="Whose clock: the head-end's or meters'.")
+    drift_ppm: int = Field(
+        ge=-500_000, le=500_000, description="Millionths gained: 1000 is 86 s a day; below 0: lost."
+    )
+    share: Share = Field(default=1.0, description="Of the gateways, with all meters behind them.")
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """See `Fault.begin`."""

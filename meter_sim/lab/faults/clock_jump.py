@@ -13,9 +13,13 @@ class ClockJump(Fault):
     """A clock is `offset_s` ahead (below 0: behind) until the end of the fault."""
 
     fault: Literal["clock-jump"] = "clock-jump"
-    part: Literal[Part.HEADEND, Part.FLEET]
-    offset_s: int = Field(ge=-4_000_000_000, le=4_000_000_000, description="-1700000000: it boots in 1970.")
-    share: Share = 1.0
+    part: Literal[Part.HEADEND, Part.FLEET] = Field(description="Whose clock: the head-end's or meters'.")
+    offset_s: int = Field(
+        ge=-4_000_000_000,
+        le=4_000_000_000,
+        description="Seconds ahead; below 0: behind; -1700000000: it boots in 1970.",
+    )
+    share: Share = Field(default=1.0, description="Of the gateways, with all meters behind them.")
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """See `Fault.begin`."""

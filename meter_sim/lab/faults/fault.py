@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from meter_sim.durations import parse_duration_s
 from meter_sim.lab.plant import Link, Plant
@@ -17,12 +17,17 @@ from meter_sim.lab.toxics import Stream
 
 Mend = Callable[[], None]
 
+SPAN_PATTERN: Final = r"^(?=.)([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,9}s?)?$"
+"""Of `2d10h`, `15m`, `90s`, `90`, as `parse_duration_s` reads them."""
+
 
 def mend_nothing() -> None:
     """What mends a fault that leaves nothing behind."""
 
 
 def _seconds(value: object) -> object:
+    if isinstance(value, list | dict | float):
+        raise ValueError("a span of time is a text such as 15m, 1h30m, 2d or 90s, or whole seconds")
     return parse_duration_s(value) if isinstance(value, str) else value
 
 
@@ -30,7 +35,12 @@ Seconds = Annotated[
     int,
     BeforeValidator(_seconds),
     Field(ge=0),
-    WithJsonSchema({"type": ["string", "integer"], "examples": ["90s", "15m", "2d10h"]}),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": SPAN_PATTERN}, {"type": "integer", "minimum": 0}],
+            "examples": ["90s", "15m", "2d10h"],
+        }
+    ),
 ]
 """A span of virtual time: `2d10h`, `15m`, or whole seconds."""
 
@@ -57,15 +67,17 @@ class Fault(BaseModel):
     `every` and `times`: it happens again and again; each time it lasts for `for`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
     at: Seconds = Field(description="When it begins, since the start of the run: 2d10h.")
-    lasts: Seconds = Field(
-        default=0, alias="for", description="How long it lasts. 0: it happens, and that is all."
+    lasts: Seconds = Field(default=0, alias="for", description="How long it lasts. 0: it begins and ends at once.")
+    every: Seconds = Field(
+        default=0, description="From one beginning to the next, where it happens several times."
     )
-    every: Seconds = Field(default=0, description="It happens again after so long.")
-    times: int = Field(default=1, ge=1, le=MOST_TIMES, description="How often it happens.")
-    seed: int = Field(default=0, ge=0, description="Changes what chance decides here, and nothing else.")
+    times: int = Field(default=1, ge=1, le=MOST_TIMES, description="How often it happens; above 1 with `every`.")
+    seed: int = Field(
+        default=0, ge=0, description="Changes what chance decides here (which gateways), and nothing else."
+    )
 
     momentary: ClassVar[bool] = False
     """It happens at an instant: `for` means nothing to it."""
@@ -78,6 +90,12 @@ class Fault(BaseModel):
 
     loses_commits: ClassVar[bool] = False
     """What was answered before it ends may be gone then: providers submit all of it once more."""
+
+    @model_validator(mode="after")
+    def _comes_again_later(self) -> "Fault":
+        if self.times > 1 and self.every == 0:
+            raise ValueError("`times` above 1 needs `every`: how long until it happens again")
+        return self
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """Break something; what mends it. `name` is this occurrence's alone."""

@@ -2,7 +2,7 @@
 
 import json
 from random import Random
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, get_args
 
 from pydantic import Field
 
@@ -14,15 +14,19 @@ OVERSIZED_BYTES: Final = 70_000
 DEEP: Final = 5_000
 JUMP_WH: Final = 10**12
 
+Kind = Literal["garbage", "oversized", "nested", "forged-command", "forged-receipt", "jump"]
+
 
 class HostilePayload(Fault):
     """`count` messages at once, each of one of these kinds, by chance."""
 
     fault: Literal["hostile-payload"] = "hostile-payload"
-    kinds: tuple[Literal["garbage", "oversized", "nested", "forged-command", "forged-receipt", "jump"], ...] = (
-        "garbage", "oversized", "nested", "forged-command", "forged-receipt", "jump",
-    )  # fmt: skip
-    count: int = Field(default=10, ge=1, le=10_000)
+    kinds: tuple[Kind, ...] = Field(
+        default=get_args(Kind),
+        min_length=1,
+        description="`jump`: a reading that no home can draw. `nested`: JSON that is thousands of levels deep.",
+    )
+    count: int = Field(default=10, ge=1, le=10_000, description="How many messages.")
 
     momentary: ClassVar[bool] = True
 

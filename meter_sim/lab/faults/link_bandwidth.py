@@ -14,7 +14,7 @@ class LinkBandwidth(LinkFault):
     """A connection carries `rate_kbps` kilobytes a second."""
 
     fault: Literal["link-bandwidth"] = "link-bandwidth"
-    rate_kbps: int = Field(default=64, ge=1, le=1_000_000)
+    rate_kbps: int = Field(default=64, ge=1, le=1_000_000, description="Kilobytes a second.")
 
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""

@@ -14,7 +14,7 @@ class LinkCorrupt(LinkFault):
     """A share of messages has bytes of its payload flipped."""
 
     fault: Literal["link-corrupt"] = "link-corrupt"
-    corrupt: float = Field(default=0.05, gt=0, le=1, description="Share of messages.")
+    corrupt: float = Field(default=0.05, gt=0, le=1, description="Share of messages that is damaged.")
 
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""

@@ -14,7 +14,7 @@ class LinkDuplicate(LinkFault):
     """A share of messages arrives twice."""
 
     fault: Literal["link-duplicate"] = "link-duplicate"
-    repeat: float = Field(default=0.2, gt=0, le=1, description="Share of messages.")
+    repeat: float = Field(default=0.2, gt=0, le=1, description="Share of messages that comes twice.")
 
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""

@@ -14,8 +14,8 @@ class LinkLatency(LinkFault):
     """Each message takes `latency_ms` longer, give or take `jitter_ms`; order is kept."""
 
     fault: Literal["link-latency"] = "link-latency"
-    latency_ms: int = Field(default=200, ge=0, le=600_000)
-    jitter_ms: int = Field(default=0, ge=0, le=600_000)
+    latency_ms: int = Field(default=200, ge=0, le=600_000, description="So much later.")
+    jitter_ms: int = Field(default=0, ge=0, le=600_000, description="Give or take so much, by chance.")
 
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""

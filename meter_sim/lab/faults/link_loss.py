@@ -14,7 +14,7 @@ class LinkLoss(LinkFault):
     """A share of messages never arrives."""
 
     fault: Literal["link-loss"] = "link-loss"
-    loss: float = Field(default=0.1, gt=0, le=1, description="Share of messages.")
+    loss: float = Field(default=0.1, gt=0, le=1, description="Share of messages that is lost.")
 
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""

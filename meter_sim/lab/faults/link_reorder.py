@@ -14,8 +14,8 @@ class LinkReorder(LinkFault):
     """A share of messages is held back for up to `delay_ms`, while later ones pass."""
 
     fault: Literal["link-reorder"] = "link-reorder"
-    reorder: float = Field(default=0.2, gt=0, le=1, description="Share of messages.")
-    delay_ms: int = Field(default=500, ge=1, le=600_000)
+    reorder: float = Field(default=0.2, gt=0, le=1, description="Share of messages that is held back.")
+    delay_ms: int = Field(default=500, ge=1, le=600_000, description="Held back for so long at most.")
 
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""

@@ -14,7 +14,9 @@ class LinkReset(LinkFault):
     """A connection is reset `timeout_ms` after it was made; what was on its way is lost."""
 
     fault: Literal["link-reset"] = "link-reset"
-    timeout_ms: int = Field(default=0, ge=0, le=600_000)
+    timeout_ms: int = Field(
+        default=0, ge=0, le=600_000, description="After so long; 0: none comes up while this lasts."
+    )
 
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""

@@ -3,6 +3,8 @@
 from random import Random
 from typing import Any, Literal
 
+from pydantic import Field
+
 from meter_sim.lab.faults.fault import Fault, Mend
 from meter_sim.lab.plant import Part, Plant
 
@@ -11,7 +13,7 @@ class ProcessKill(Fault):
     """SIGKILL of a part; it is started again after `for`, or at once."""
 
     fault: Literal["process-kill"] = "process-kill"
-    part: Part
+    part: Part = Field(description="What is killed. The counter is where recharges are taken.")
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """See `Fault.begin`."""

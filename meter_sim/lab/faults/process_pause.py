@@ -3,6 +3,8 @@
 from random import Random
 from typing import Any, Literal
 
+from pydantic import Field
+
 from meter_sim.lab.faults.fault import Fault, Mend
 from meter_sim.lab.plant import Part, Plant
 
@@ -11,7 +13,7 @@ class ProcessPause(Fault):
     """A part does nothing for a while, as in a long pause of a virtual machine."""
 
     fault: Literal["process-pause"] = "process-pause"
-    part: Literal[Part.HEADEND, Part.BROKER, Part.FLEET]
+    part: Literal[Part.HEADEND, Part.BROKER, Part.FLEET] = Field(description="What stands still.")
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """See `Fault.begin`."""

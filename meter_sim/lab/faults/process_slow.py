@@ -13,7 +13,7 @@ class ProcessSlow(Fault):
     """A part runs for `runs` of the time, in turns of SIGSTOP and SIGCONT."""
 
     fault: Literal["process-slow"] = "process-slow"
-    part: Literal[Part.HEADEND, Part.BROKER, Part.FLEET]
+    part: Literal[Part.HEADEND, Part.BROKER, Part.FLEET] = Field(description="What runs in turns.")
     runs: float = Field(default=0.2, gt=0, lt=1, description="Share of the time that it runs.")
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:

@@ -3,6 +3,8 @@
 from random import Random
 from typing import Any, Literal
 
+from pydantic import Field
+
 from meter_sim.lab.faults.fault import Fault, Mend
 from meter_sim.lab.plant import DiskState, Plant
 
@@ -11,7 +13,7 @@ class StoreError(Fault):
     """Every operation of one kind beneath the store ends in EIO."""
 
     fault: Literal["store-error"] = "store-error"
-    operation: Literal["read", "write", "sync"] = "sync"
+    operation: Literal["read", "write", "sync"] = Field(default="sync", description="Which kind fails.")
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """See `Fault.begin`."""

@@ -13,7 +13,7 @@ class StoreSlow(Fault):
     """Each write and sync beneath the store takes `delay_ms` longer (wall time between processes)."""
 
     fault: Literal["store-slow"] = "store-slow"
-    delay_ms: int = Field(default=5, ge=1, le=10_000)
+    delay_ms: int = Field(default=5, ge=1, le=10_000, description="Of each write and each sync.")
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """See `Fault.begin`."""

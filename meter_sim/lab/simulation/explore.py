@@ -116,7 +116,7 @@ def run_drawn(scenario: Scenario, seed: int, **details: Any) -> Explored:
     """Run and judge a scenario in a folder that is thrown away. `details` are the plant's."""
     began_s = time.monotonic()
     folder = Path(mkdtemp(prefix="explored-", dir=MEMORY if MEMORY.is_dir() else None))
-    fired = tuple(sorted({fault.fault for fault in scenario.timeline}))
+    fired: tuple[str, ...] = tuple(sorted(str(fault.fault) for fault in scenario.timeline))
     forgiven = {name for fault in scenario.timeline for name in fault.breaks}
     try:
         result = judge(simulate(scenario, seed, folder, _Silent(), heartbeat_s=HEARTBEAT_S, **details))
