@@ -1,6 +1,6 @@
 """The command `meter-sim`. Turns options into a plan, and every expected failure into one clear line.
 
-Exit status: 0 done, 2 bad input, 5 trouble with the log, 6 the broker was never reached.
+Exit status: 0 done, 2 bad input, 5 trouble with the log, 6 the broker was never reached. `lab` has its own.
 """
 
 import sys
@@ -20,6 +20,7 @@ from meter_sim.durations import parse_duration_s
 from meter_sim.fleet import FleetPlan, import_lines
 from meter_sim.grid import zone_of
 from meter_sim.keys import FleetKeys
+from meter_sim.lab.cli import app as lab_app
 from meter_sim.log import FleetLog, LogError, stored_plan
 from meter_sim.mqtt_link import FleetLink
 from meter_sim.runner import BrokerUnreachableError, Limits, Stop
@@ -36,6 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(lab_app, name="lab")
 
 Meters = Annotated[int, typer.Option(help="How many meters this process simulates.")]
 PerGateway = Annotated[int, typer.Option(help="Meters behind one gateway; the last one may have fewer.")]
