@@ -129,9 +129,7 @@ def run(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as timeline.0.share=0.5.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-    mode: Annotated[
-        str, typer.Option(help="processes (real ones) or simulation (virtual time).")
-    ] = "processes",
+    mode: Annotated[str, typer.Option(help="processes (real ones) or simulation (virtual time).")] = "processes",
     broker: Annotated[str, typer.Option(help="amqtt or mosquitto (processes only).")] = "amqtt",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: var/lab/NAME.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
@@ -252,6 +250,4 @@ def _hang(name: str, module: str, function: str, summary: str) -> None:
 
 
 _hang("proxy", "meter_sim.lab.proxy.command", "proxy_command", "Stand between MQTT clients and a broker, alone.")
-_hang(
-    "explore", "meter_sim.lab.simulation", "explore_command", "Draw scenarios from seeds, and judge them."
-)
+_hang("explore", "meter_sim.lab.simulation", "explore_command", "Draw scenarios from seeds, and judge them.")
