@@ -180,7 +180,7 @@ def _run(
         return _said(f"lab: {error}", MISSED)
     except (LabError, OSError) as error:
         return _said(f"lab: {error}", UNKNOWN)
-    return result.exit_status
+    return int(result.exit_status)
 
 
 def first_sentence(story: str) -> str:

@@ -11,8 +11,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from meter_sim.fleet import FleetPlan
-from meter_sim.lab.plant import Payment
 from meter_sim.lab.auditor.promises import PROMISES
+from meter_sim.lab.plant import Payment
 from meter_sim.lab.scenario import MICROS_PER_PAISA, ZONE, Homes, Scenario
 from meter_sim.lab.workload import Wish
 from meter_sim.load import LoadModel

@@ -34,9 +34,9 @@ from headend.wire.messages import (
 )
 from headend.wire.topics import Address, Channel, parse_topic
 from meter_sim.fleet import FleetPlan
+from meter_sim.lab.auditor.promises import PROMISES
 from meter_sim.lab.households import Consumer, consumer
 from meter_sim.lab.plant import DiskState, Part, Payment
-from meter_sim.lab.auditor.promises import PROMISES
 from meter_sim.lab.run_folder import RunFolder
 from meter_sim.lab.scenario import ZONE, Scenario
 from meter_sim.lab.simulation.desk import Answer
