@@ -139,6 +139,7 @@ class _Document:
                     node[step] = value
                 elif node.get(step) is None:
                     node[step] = {}
+                    self._places[path[: depth + 1]] = self._keys[path[: depth + 1]] = origin
             else:
                 raise ScenarioError(f"{origin}: {here} is {shown(node)}, which has nothing in it")
             node = node[step]
