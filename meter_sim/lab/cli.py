@@ -167,10 +167,12 @@ def _run(
     from meter_sim.lab.processes import LabError, interrupt_on_sigterm
     from meter_sim.lab.result import write_result
     from meter_sim.lab.run import run_scenario
+    from meter_sim.lab.scenario import ZONE
 
     interrupt_on_sigterm()
     try:
-        with LiveView(scenario, seed, mode) as view:
+        title = f"{scenario.name}: {scenario.fleet.meters:,} meters, seed {seed}, {mode}"
+        with LiveView(title, scenario.clock.length, scenario.clock.start_s, ZONE) as view:
             result = run_scenario(scenario, seed=seed, mode=mode, out=out, broker=broker, naive=naive, view=view)
         if json_file is not None:
             write_result(result, json_file)

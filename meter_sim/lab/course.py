@@ -50,6 +50,9 @@ class View(Protocol):
     def show(self, sample: Sample) -> None:
         """The present figures."""
 
+    def note(self, text: str) -> None:
+        """Something to say."""
+
 
 class GateError(Exception):
     """The steady state that the scenario demands before its faults is not there; there was no run."""

@@ -1,18 +1,25 @@
 """One run of a scenario from beginning to end: folder, plant, course, judge, report."""
 
 import shutil
+import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 
 from meter_sim.fleet import FleetPlan
+from meter_sim.lab.auditor import judge
 from meter_sim.lab.course import Course, View
 from meter_sim.lab.households import Households, consumer, feeder, meters_of, plan_of
 from meter_sim.lab.journal import Journal
-from meter_sim.lab.plant import Plant
+from meter_sim.lab.latencies import read_latencies
+from meter_sim.lab.plant import Plant, Sample
+from meter_sim.lab.report import write_junit, write_report
+from meter_sim.lab.result import Result, write_result
 from meter_sim.lab.run_folder import RunFolder
 from meter_sim.lab.scenario import Scenario
+from meter_sim.lab.site import fresh_folder
 from meter_sim.lab.workload import wishes
 
 REGION: Final = "patna"
@@ -68,3 +75,62 @@ def simulate(
         shutil.copytree(work.path, out, dirs_exist_ok=True)
         shutil.rmtree(work.path)
     return RunFolder(out)
+
+
+def run_scenario(
+    scenario: Scenario, *, seed: int, mode: str, out: Path, broker: str = "amqtt", naive: bool = True, view: View
+) -> Result:
+    """Run a scenario into an empty folder, judge it, and write result, report and JUnit beside its evidence.
+
+    `mode`: `processes` or `simulation`. `naive`: with what would have happened without the protections, from the
+    same seed, simulated. Whatever ends it, nothing that it broke stays broken, and no process of it runs on.
+
+    Raises:
+        LabError: the run broke off, or the folder is somebody else's.
+        GateError: the steady state before the faults is not there.
+        KeyboardInterrupt: as it came.
+    """
+    began_s = time.monotonic()
+    with fresh_folder(out):
+        folder = RunFolder(out)
+        if mode == "simulation":
+            simulate(scenario, seed, out, view)
+        else:
+            _run_processes(scenario, seed, folder, broker, view)
+        result = replace(judge(folder), wall_s=round(time.monotonic() - began_s, 1))
+        write_result(result, folder.result)
+        beside = None
+        if naive:
+            view.note("the same seed without the protections, simulated")
+            simulate(scenario, seed, folder.naive.path, Silent(), naive=True)
+            beside = judge(folder.naive)
+            write_result(beside, folder.naive.result)
+        other = None if beside is None else (beside, folder.naive.samples)
+        latencies = read_latencies(folder)
+        write_report(result, folder.samples, folder.report, other, latencies=latencies, scenario=scenario)
+        write_junit(result, folder.junit, scenario=scenario)
+    return result
+
+
+def _run_processes(scenario: Scenario, seed: int, folder: RunFolder, broker: str, view: View) -> None:
+    from meter_sim.lab.process_plant import ProcessPlant
+
+    plan = plan_of(scenario, seed, REGION)
+    with ProcessPlant(scenario, plan, folder, broker=broker) as plant:
+        follow(scenario, seed, plan, plant, folder, view, "processes", scenario.rules)
+
+
+class Silent:
+    """A view of nothing."""
+
+    def stage(self, name: str) -> None:
+        """See `View`."""
+
+    def fault(self, name: str, began: bool) -> None:
+        """See `View`."""
+
+    def show(self, sample: Sample) -> None:
+        """See `View`."""
+
+    def note(self, text: str) -> None:
+        """See `View`."""

@@ -21,9 +21,8 @@ import yaml
 from meter_sim.lab.auditor import judge
 from meter_sim.lab.course import GateError
 from meter_sim.lab.faults import FAULTS
-from meter_sim.lab.plant import Sample
 from meter_sim.lab.result import Verdict
-from meter_sim.lab.run import MEMORY, simulate
+from meter_sim.lab.run import MEMORY, Silent, simulate
 from meter_sim.lab.scenario import DAY_S, Scenario
 
 HOUR_S: Final = 3_600
@@ -47,19 +46,6 @@ class Explored:
     virtual_s: int
     wall_s: float
     details: tuple[str, ...] = field(default=())
-
-
-class _Silent:
-    """A view of nothing."""
-
-    def stage(self, name: str) -> None:
-        """See `View`."""
-
-    def fault(self, name: str, began: bool) -> None:
-        """See `View`."""
-
-    def show(self, sample: Sample) -> None:
-        """See `View`."""
 
 
 def draw(seed: int) -> Scenario:
@@ -119,7 +105,7 @@ def run_drawn(scenario: Scenario, seed: int, **details: Any) -> Explored:
     fired: tuple[str, ...] = tuple(sorted(str(fault.fault) for fault in scenario.timeline))
     forgiven = {name for fault in scenario.timeline for name in fault.breaks}
     try:
-        result = judge(simulate(scenario, seed, folder, _Silent(), heartbeat_s=HEARTBEAT_S, **details))
+        result = judge(simulate(scenario, seed, folder, Silent(), heartbeat_s=HEARTBEAT_S, **details))
         wrong = [each for each in result.findings if each.verdict in (Verdict.FAIL, Verdict.UNKNOWN)]
         failed = tuple(each.invariant for each in wrong if each.invariant not in forgiven)
         if result.figures.get("converged_after_s") is None and not forgiven:
