@@ -13,7 +13,6 @@ from headend.cli.options import (
     ClockOption,
     ConfigOption,
     JsonOption,
-    MeterArgument,
     StoreOption,
     checked_id,
     checked_reference,
@@ -22,12 +21,14 @@ from headend.cli.options import (
 )
 from headend.cli.output import as_json, print_json, print_json_line
 from headend.config import Config
+from headend.domain.account import Balance
 from headend.domain.calendar import local_text
 from headend.domain.ledger import RecordOutcome
 from headend.domain.units import format_rupees, parse_rupees
 from headend.errors import ExitStatus, HeadendError
 from headend.service.accounts import Recharge, Recorded
 from headend.service.recharges import take_recharge
+from headend.service.rows import MeterRow
 
 
 def recharge(
@@ -128,7 +129,10 @@ def _recorded_json(recorded: Recorded) -> dict[str, Any]:
 
 
 def show_balance(
-    meter: MeterArgument,
+    meter: Annotated[str | None, typer.Argument(metavar="METER", help="A meter's id.")] = None,
+    batch: Annotated[
+        Path | None, typer.Option("--batch", help="Lines METER of a file, or - for stdin; answers are JSON.")
+    ] = None,
     config: ConfigOption = None,
     store: StoreOption = None,
     clock: ClockOption = None,
@@ -136,21 +140,20 @@ def show_balance(
 ) -> None:
     """Show a meter's balance as last known, with its time; stale when the meter has not been heard lately."""
     settings = read_config(config, store, clock)
+    if batch is not None:
+        if meter is not None:
+            raise HeadendError("--batch reads meters from its lines")
+        _show_balances(batch, settings)
+        return
+    if meter is None:
+        raise HeadendError("say METER, or --batch FILE")
     row = find_meter(meter, settings)
     shown = balance_of(row, settings)
-    now_s = bootstrap.clock(settings).now_s()
-    stale = shown.as_of_s is None or now_s - shown.as_of_s > settings.gateway_silent_after_s
-    on_the_way = row.credit_total_micros - row.applied_credit_total_micros
     if json:
-        since = shown.provisional_since_day
-        more = {
-            "meter": row.meter,
-            "balance_micros": shown.shown_micros,
-            "stale": stale,
-            "provisional_since": None if since is None else date.fromordinal(since).isoformat(),
-        }
-        print_json(more | as_json(shown) | {"credits_on_the_way_micros": on_the_way})
+        print_json(_balance_json(row, shown, settings))
         return
+    stale = _is_stale(shown, settings)
+    on_the_way = row.credit_total_micros - row.applied_credit_total_micros
     zone = ZoneInfo(settings.zone)
     print(f"{row.meter}  Rs {format_rupees(shown.shown_micros)}")
     if shown.as_of_s is None:
@@ -164,3 +167,40 @@ def show_balance(
         print(f"provisional: {first} and the days after it are not settled yet")
     if on_the_way:
         print(f"on the way to the meter: Rs {format_rupees(on_the_way)} (counted above)")
+
+
+def _show_balances(batch: Path, config: Config) -> None:
+    """Each line is answered by one line of JSON, as the store is then; what cannot be shown, with its reason."""
+    failed = asked = 0
+    with opened_file(batch) as lines:
+        for number, line in enumerate(iter(lines.readline, ""), start=1):
+            if not line.strip():
+                continue
+            asked += 1
+            try:
+                row = find_meter(line.strip(), config)
+                print_json_line({"line": number} | _balance_json(row, balance_of(row, config), config))
+            except HeadendError as error:
+                failed += 1
+                print_json_line({"line": number, "error": str(error)})
+    if not asked:
+        raise HeadendError(f"{batch} has no line METER")
+    if failed:
+        raise HeadendError(f"{failed} balances cannot be shown; their answers say why")
+
+
+def _is_stale(shown: Balance, config: Config) -> bool:
+    now_s = bootstrap.clock(config).now_s()
+    return shown.as_of_s is None or now_s - shown.as_of_s > config.gateway_silent_after_s
+
+
+def _balance_json(row: MeterRow, shown: Balance, config: Config) -> dict[str, Any]:
+    since = shown.provisional_since_day
+    content = {
+        "meter": row.meter,
+        "balance_micros": shown.shown_micros,
+        "stale": _is_stale(shown, config),
+        "provisional_since": None if since is None else date.fromordinal(since).isoformat(),
+    }
+    on_the_way = row.credit_total_micros - row.applied_credit_total_micros
+    return content | as_json(shown) | {"credits_on_the_way_micros": on_the_way}

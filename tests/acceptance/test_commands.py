@@ -223,6 +223,31 @@ def test_a_batch_without_a_line_is_no_batch(text: str, counter: Site) -> None:
     assert "no line METER,RUPEES,REFERENCE" in done.complaint
 
 
+def test_balances_of_a_batch_are_those_of_the_single_command(counter: Site) -> None:
+    counter.good("recharge", "C1", "12", "--reference", "BAL-1")
+    done = counter.headend("balance", "--batch", "-", text="C1\nnobody\n\nC2")
+    first, second, third = map(json.loads, done.output.splitlines())
+    assert first == {"line": 1} | counter.good("balance", "C1", "--json").json()
+    assert (second["line"], "nobody is not registered" in second["error"]) == (2, True)
+    assert third == {"line": 4} | counter.good("balance", "C2", "--json").json()
+    assert done.status == 2
+    assert "1 balances cannot be shown" in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--batch", "-"), "no line METER"),
+        (("C1", "--batch", "-"), "--batch reads meters"),
+        ((), "say METER, or --batch FILE"),
+    ],
+)
+def test_a_balance_needs_a_meter_or_a_batch(words: tuple[str, ...], complaint: str, counter: Site) -> None:
+    done = counter.headend("balance", *words, text="")
+    assert (done.status, done.output) == (2, "")
+    assert complaint in done.complaint
+
+
 def test_a_relay_order_waits_in_the_queue_with_its_reason(counter: Site) -> None:
     opened = counter.good("relay", "C2", "open", "--reason", "arrears of October")
     assert "version 1" in opened.output
