@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from headend.wire.timescale import FIRST_YEAR, LAST_YEAR, MAX_SPEED, TimeScale
+from meter_sim.control import Control
 from meter_sim.core import FleetCore
 from meter_sim.display import Progress, print_summary, write_json
 from meter_sim.durations import parse_duration_s
@@ -103,6 +104,9 @@ def run(
         Path | None, typer.Option(help="Key ring of the head-end: verify every command's signature.")
     ] = None,
     clock_error: Annotated[str, typer.Option(help="Meters' clocks are off by up to this, such as 10m.")] = "0s",
+    control: Annotated[
+        Path | None, typer.Option(help="Laboratory only: a JSON file that sets clocks off while the fleet runs.")
+    ] = None,
     start_number: StartNumber = 1,
     meter_prefix: MeterPrefix = "M",
     gateway_prefix: GatewayPrefix = "G",
@@ -131,7 +135,8 @@ def run(
         core = FleetCore(plan, fleet_log, resend_s=resend, keys=fleet_keys)
         addresses = [plan.address(gateway) for gateway in range(plan.gateways)]
         link = FleetLink(host, port, addresses, connect_rate, seed=seed)
-        end = run_fleet(core, link, scale, limits, stop, progress.show)
+        reached = None if control is None else Control(control)
+        end = run_fleet(core, link, scale, limits, stop, progress.show, reached)
     if json_file is not None:
         write_json(json_file, end)
     print_summary(end)

@@ -4,7 +4,7 @@ Row `i` is meter number `first_number + i`. Gateway number g stands for meters (
 counted over the whole fleet, so that any division of the gateways among processes names the same meters.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -177,8 +177,23 @@ class Columns:
         return None if index == NO_POLICY else self._policies[index]
 
     def clock_s(self, row: int, now_s: int) -> int:
-        """What a meter's own clock says."""
-        return now_s + int(self.clock_error_s[row])
+        """What a meter's own clock says. None goes back beyond 1970."""
+        return max(0, now_s + int(self.clock_error_s[row]))
+
+    def shift_clocks(self, plan: FleetPlan, offsets_s: Mapping[str, int]) -> None:
+        """Let the clocks of the meters behind these gateways, and no others, be off by so much more.
+
+        Raises:
+            ValueError: one of them is no gateway of the plan.
+        """
+        gateways = {plan.address(gateway).gateway: gateway for gateway in range(plan.gateways)}
+        if strangers := offsets_s.keys() - gateways.keys():
+            raise ValueError(f"{min(strangers)!r} is no gateway of this fleet")
+        errors = clock_errors_s(plan)
+        for name, offset_s in offsets_s.items():
+            rows = plan.rows(gateways[name])
+            errors[rows.start : rows.stop] += offset_s
+        self.clock_error_s = errors
 
     def demand_wh(self, row: int, at_s: int) -> int:
         """The demand of one home since the start of the run."""

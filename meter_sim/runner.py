@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any, Final
 
 from headend.wire.timescale import TimeScale
+from meter_sim.control import Control
 from meter_sim.core import FleetCore
 from meter_sim.grid import utc_text
 from meter_sim.mqtt_link import FleetLink
@@ -16,6 +17,9 @@ from meter_sim.traffic import Incoming
 
 IDLE_S: Final = 0.5
 """Longest wait without looking whether to stop."""
+
+CONTROLLED_IDLE_S: Final = 0.05
+"""The same where a control file may change."""
 
 REPORT_EVERY_S: Final = 0.5
 
@@ -80,10 +84,12 @@ def run(
     limits: Limits,
     stop: Stop,
     report: Callable[[Snapshot], None],
+    control: Control | None = None,
 ) -> Snapshot:
     """Run until told to stop or the time is over; then say goodbye. Returns the end state.
 
     Raises:
+        ValueError: the control file has no sense.
         BrokerUnreachableError: the broker was never reached in time.
         LogError: the log failed; what was sent before is in it.
     """
@@ -92,6 +98,8 @@ def run(
     report_at_s = 0.0
     events: list[Incoming] = []
     while not stop.wanted:
+        if control is not None and (offsets_s := control.changed()) is not None:
+            core.columns.shift_clocks(core.plan, offsets_s)
         now_s, virtual_s = time.monotonic(), clock.virtual_s(time.time())
         link.send(core.step(virtual_s, now_s, events))
         if now_s >= report_at_s:
@@ -105,7 +113,7 @@ def run(
                 f"the broker at {link.where} was not reached within {limits.connect_timeout_s:g} s ({why}); "
                 "is it running, and is --broker right?"
             )
-        events = link.poll(_wait_s(core, clock))
+        events = link.poll(_wait_s(core, clock, IDLE_S if control is None else CONTROLLED_IDLE_S))
     virtual_s = clock.virtual_s(time.time())
     link.send(core.step(virtual_s, time.monotonic(), events))
     link.send(core.farewell())
@@ -133,9 +141,9 @@ def look(core: FleetCore, link: FleetLink, virtual_s: int, wall_s: float) -> Sna
     )
 
 
-def _wait_s(core: FleetCore, clock: TimeScale) -> float:
-    """Wall seconds until something is due if nothing comes in."""
-    waits = [IDLE_S, clock.wall_s(core.next_due_s) - time.time()]
+def _wait_s(core: FleetCore, clock: TimeScale, idle_s: float) -> float:
+    """Wall seconds until something is due if nothing comes in, at most `idle_s`."""
+    waits = [idle_s, clock.wall_s(core.next_due_s) - time.time()]
     if core.next_timer_s is not None:
         waits.append(core.next_timer_s - time.monotonic())
     return max(0.0, min(waits))

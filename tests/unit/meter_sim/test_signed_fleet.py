@@ -198,6 +198,32 @@ def test_meter_that_boots_in_1970_opens_for_nobody(bench: Bench) -> None:
     assert code_of(bench, bench.relay("M0000001", 2, RelayPosition.CLOSED)) is None
 
 
+def test_meter_whose_clock_was_set_off_judges_by_the_wrong_time(signed: Bench) -> None:
+    signed.step([signed.policy(document_of(1, (3_600, 7_200)), "M0000001", "M0000002")])
+    signed.settle(5_000)
+    expires_at_s = signed.now_s + 9_000
+    signed.core.columns.shift_clocks(signed.plan, {"G0001": 4_000})
+    assert code_of(signed, signed.relay("M0000001", 1, RelayPosition.OPEN, expires_at_s)) is None
+    signed.core.columns.shift_clocks(signed.plan, {})
+    order = signed.relay("M0000002", 1, RelayPosition.OPEN, expires_at_s)
+    assert code_of(signed, order) is RefusalCode.PROTECTED
+
+
+def test_set_off_clock_is_off_besides_its_own_error(new_bench: NewBench) -> None:
+    bench = new_bench(plan=plan_of(100, 50, clock_error_s=60))
+    own = bench.core.columns.clock_error_s.tolist()
+    bench.core.columns.shift_clocks(bench.plan, {"G0001": 3_600})
+    bench.core.columns.shift_clocks(bench.plan, {"G0001": -3_600})
+    assert bench.core.columns.clock_error_s.tolist() == [error - 3_600 for error in own[:50]] + own[50:]
+    with pytest.raises(ValueError, match="'G0009' is no gateway"):
+        bench.core.columns.shift_clocks(bench.plan, {"G0009": 1})
+
+
+def test_no_clock_goes_back_beyond_1970(bench: Bench) -> None:
+    bench.core.columns.shift_clocks(bench.plan, {"G0001": -10 * START_S})
+    assert bench.core.columns.clock_s(0, START_S) == 0
+
+
 def test_command_of_an_unknown_kind_is_skipped_and_the_others_carried_out(bench: Bench) -> None:
     bench.greet()
     payload = (
