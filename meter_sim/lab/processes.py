@@ -67,6 +67,20 @@ class Child:
         """Whether the process has not ended."""
         return self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """How it ended; None: it has not."""
+        return self._process.poll()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it has ended."""
+        self._process.send_signal(number)
+
     def output(self) -> str:
         """What this process has written."""
         with self.log.open("rb") as lines:
@@ -138,6 +152,10 @@ class Children:
         child = Child(name, command, env, self._cwd, self._logs / f"{name}.log")
         self._children[name] = child
         return child
+
+    def get(self, name: str) -> Child | None:
+        """The child of this name, if we have not ended it."""
+        return self._children.get(name)
 
     def is_up(self, name: str) -> bool:
         """Whether there is a child of this name that we have not ended."""

@@ -1,0 +1,331 @@
+"""A run on real processes: broker, proxy, head-end, fleet, and the commands of people. See `plant.Plant`.
+
+Owns which part runs, and who starts it again. Every process is ours and is killed by its own id; leaving the
+context ends all of them, whatever happened.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Final, Self
+
+from pysqlite3 import dbapi2 as sqlite
+
+from meter_sim.fleet import FleetPlan
+from meter_sim.lab.controls import Controls
+from meter_sim.lab.gauges import Gauges
+from meter_sim.lab.installation import HOST, ROOT, Installation
+from meter_sim.lab.line_command import LineCommand
+from meter_sim.lab.operators import Operators
+from meter_sim.lab.plant import ClockShift, DiskState, Link, Part, Payment, Sample
+from meter_sim.lab.process_parts import Parts
+from meter_sim.lab.processes import LabError, wait_until
+from meter_sim.lab.proxy.control import ProxyControl
+from meter_sim.lab.run_clock import RunClock
+from meter_sim.lab.run_folder import RunFolder
+from meter_sim.lab.scenario import MICROS_PER_PAISA, Scenario
+from meter_sim.lab.stranger import Stranger
+from meter_sim.lab.toxics import TOXICS, AppliedToxic
+from meter_sim.lab.unsynced import power_cut_file
+
+Answer = Mapping[str, Any]
+
+DRAIN_TIMEOUT_S: Final = 30.0
+TICK_S: Final = 0.02
+PATIENCE_S: Final = 5.0
+"""Wall seconds for which somebody waits for an answer."""
+
+KILL_AFTER_S: Final = 0.004
+"""Where payments are taken dies at most so long after a request: before, in or after its commit."""
+
+_KIND: Final = {model: kind for kind, model in TOXICS.items()}
+
+
+class ProcessPlant:
+    """See `plant.Plant`. Use as a context manager; the folder exists and is empty."""
+
+    wall_patience_s = 60.0
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        plan: FleetPlan,
+        folder: RunFolder,
+        *,
+        broker: str = "amqtt",
+        speed: float | None = None,
+    ) -> None:
+        """`broker`: amqtt or mosquitto. `speed`: instead of the scenario's.
+
+        Raises:
+            LabError: the broker is not installed, or no port is free.
+        """
+        self._plan = plan
+        self._folder = folder
+        self._clock = RunClock(scenario.clock, speed)
+        self._site = site = Installation(scenario.rules, plan, folder, broker, self._clock)
+        self._controls = Controls(site.disk_control, site.fleet_control)
+        self._gauges = Gauges(folder, plan.interval_s, site.fleet_progress, self._clock)
+        self._stranger = Stranger(HOST, site.broker_port)
+        self._links = ProxyControl(HOST, site.control_port)
+        self._counter = self._line_command("recharge")
+        self._desk = self._line_command("balance")
+        self._parts = Parts(site, self._counter, lambda: self._controls.disk_is_bad)
+        self._operators = Operators(site, self._gauges)
+        self._chance = Random(f"processes {plan.seed}")
+        self._recharges = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._desk.kill()
+        finally:
+            self._parts.close()
+            self._stranger.close()
+            self._controls.close()
+
+    def _line_command(self, what: str) -> LineCommand:
+        command, log = self._site.under_test_command(what, "--batch", "-"), self._folder.path / f"{what}.log"
+        return LineCommand(f"headend {what}", command, lambda: self._site.environment, ROOT, log)
+
+    # --- what it is made of --------------------------------------------------------------------------------
+
+    @property
+    def now_s(self) -> int:
+        """See `Plant`."""
+        return self._clock.now_s
+
+    @property
+    def gateways(self) -> Sequence[str]:
+        """See `Plant`."""
+        return [self._plan.address(index).gateway for index in range(self._plan.gateways)]
+
+    @property
+    def meters(self) -> Sequence[str]:
+        """See `Plant`."""
+        return [self._plan.meter_id(number) for number in range(1, self._plan.meters + 1)]
+
+    @property
+    def region(self) -> str:
+        """See `Plant`."""
+        return self._plan.region
+
+    # --- the run -------------------------------------------------------------------------------------------
+
+    def set_up(self, payments: Sequence[Payment]) -> list[Answer]:
+        """See `Plant`. The first recharges go in by one file, while nothing is up yet."""
+        self._parts.start_broker()
+        self._site.import_meters()
+        answers = self._record(payments)
+        self._clock.start()
+        self._desk.open()
+        self._parts.start_others()
+        return answers
+
+    def _record(self, payments: Sequence[Payment]) -> list[Answer]:
+        if not payments:
+            return []
+        content = "".join(_line(payment) + "\n" for payment in payments)
+        done = self._site.run_headend("recharge", "--batch", "-", content=content)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        if len(answers) != len(payments):
+            raise LabError(f"headend recharge --batch ended with status {done.returncode}: {done.stderr.strip()}")
+        self._recharges += sum(answer["outcome"] == "RECORDED" for answer in answers)
+        return answers
+
+    def finish(self) -> bool:
+        """See `Plant`.
+
+        The fleet is started once more on a clock that stands still: it takes no new reading and hands over what it
+        has. Only then its newest readings and the head-end's can be compared one by one.
+        """
+        self._counter.close()
+        self._desk.close()
+        self._parts.exchange_fleet()
+        try:
+            wait_until(self._nothing_is_left, DRAIN_TIMEOUT_S, "the fleet hands over its last readings")
+            drained = True
+        except LabError:
+            self._parts.children.check()
+            drained = False
+        self._parts.stop()
+        return drained
+
+    def _nothing_is_left(self) -> bool:
+        self._tend()
+        return self._gauges.nothing_is_left()
+
+    # --- parts ---------------------------------------------------------------------------------------------
+
+    def is_up(self, part: Part) -> bool:
+        """See `Plant`."""
+        return self._parts.is_up(part)
+
+    def kill(self, part: Part) -> None:
+        """See `Plant`."""
+        self._parts.kill(part)
+
+    def start(self, part: Part) -> None:
+        """See `Plant`."""
+        self._parts.start(part)
+
+    def pause(self, part: Part) -> None:
+        """See `Plant`."""
+        self._parts.pace.pause(part)
+
+    def resume(self, part: Part) -> None:
+        """See `Plant`."""
+        self._parts.pace.resume(part)
+
+    def slow(self, name: str, part: Part, share: float) -> None:
+        """See `Plant`."""
+        self._parts.pace.slow(name, part, share)
+
+    def _tend(self) -> None:
+        self._parts.tend()
+        self._controls.tell(self.now_s)
+
+    # --- links ---------------------------------------------------------------------------------------------
+
+    def add_toxic(self, link: Link, applied: AppliedToxic) -> None:
+        """See `Plant`."""
+        self._links.add_toxic(
+            link,
+            _KIND[type(applied.toxic)],
+            applied.stream,
+            name=applied.name,
+            toxicity=applied.toxicity,
+            seed=applied.seed,
+            gateways=applied.gateways,
+            **applied.toxic.model_dump(),
+        )
+
+    def remove_toxic(self, link: Link, name: str) -> None:
+        """See `Plant`."""
+        self._links.remove_toxic(link, name)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """See `Plant`."""
+        self._stranger.publish(topic, payload)
+
+    # --- store ---------------------------------------------------------------------------------------------
+
+    def set_disk(self, name: str, state: DiskState | None) -> None:
+        """See `Plant`."""
+        self._controls.set_disk(name, state, self.now_s)
+
+    def cut_power(self, chance: Random) -> None:
+        """See `Plant`."""
+        self._parts.kill_counter()
+        self._desk.kill()
+        if self.is_up(Part.HEADEND):
+            self.kill(Part.HEADEND)
+        with suppress(FileNotFoundError):  # it never wrote anything
+            power_cut_file(self._site.disk_journal, chance, self._folder.store)
+
+    def back_up(self) -> None:
+        """See `Plant`."""
+        source_uri = f"{self._folder.store.absolute().as_uri()}?mode=ro"
+        with (
+            closing(sqlite.connect(source_uri, uri=True)) as source,
+            closing(sqlite.connect(str(self._backup))) as target,
+        ):
+            source.backup(target)
+        shutil.copy(self._site.keys, self._backup_keys)
+
+    def restore(self) -> None:
+        """See `Plant`."""
+        self.kill(Part.COUNTER)
+        self.kill(Part.HEADEND)
+        self._parts.kill_counter()
+        self._desk.kill()
+        store = self._folder.store
+        for suffix in ("-wal", "-shm", "-journal"):
+            store.with_name(store.name + suffix).unlink(missing_ok=True)
+        self._site.disk_journal.unlink(missing_ok=True)
+        shutil.copy(self._backup, store)
+        shutil.copy(self._backup_keys, self._site.keys)
+        self.start(Part.HEADEND)
+        self.start(Part.COUNTER)
+
+    @property
+    def _backup(self) -> Path:
+        return self._folder.path / "backup.db"
+
+    @property
+    def _backup_keys(self) -> Path:
+        return self._folder.path / "backup.db.keys"
+
+    # --- clocks --------------------------------------------------------------------------------------------
+
+    def shift_clock(self, name: str, part: Part, shift: ClockShift | None) -> None:
+        """See `Plant`."""
+        self._controls.shift_clock(name, part, shift, self.now_s)
+
+    # --- people --------------------------------------------------------------------------------------------
+
+    def recharge(self, payment: Payment) -> Answer | None:
+        """See `Plant`."""
+        kill_after_s = None
+        if not self.is_up(Part.COUNTER):
+            if not self._parts.take_doom():
+                return None
+            kill_after_s = self._chance.uniform(0, KILL_AFTER_S)
+        patience_s = 0.0 if self._parts.pace.is_paused(Part.COUNTER) else PATIENCE_S
+        answer = self._counter.ask(_line(payment), patience_s, kill_after_s=kill_after_s)
+        self._recharges += answer is not None and answer["outcome"] == "RECORDED"
+        return answer
+
+    def enquire(self, meter: str) -> Answer | None:
+        """See `Plant`."""
+        answer = self._desk.ask(meter, PATIENCE_S)
+        return answer if answer is not None and "balance_micros" in answer else None
+
+    def order_relay(self, meter: str, position: str, reason: str) -> Answer | None:
+        """See `Plant`."""
+        return self._operators.order_relay(meter, position, reason)
+
+    def order_cut(self, meters: Sequence[str], actor: str, reason: str) -> Answer | None:
+        """See `Plant`."""
+        return self._operators.order_cut(meters, actor, reason)
+
+    def attend(self) -> list[str]:
+        """See `Plant`."""
+        return self._operators.attend()
+
+    # --- time ----------------------------------------------------------------------------------------------
+
+    def advance(self, until_s: int) -> None:
+        """See `Plant`."""
+        while True:
+            self._tend()
+            left_s = self._clock.wait_s(until_s)
+            if left_s == 0.0:
+                return
+            time.sleep(min(left_s, TICK_S))
+
+    def look(self, stage: str) -> Sample:
+        """See `Plant`."""
+        headend = self._parts.children.get(Part.HEADEND)
+        pid = None if headend is None else headend.pid
+        is_up = headend is not None and not self._parts.pace.is_paused(Part.HEADEND)
+        return self._gauges.look(stage, self._recharges, pid, headend_up=is_up)
+
+    def has_converged(self) -> bool:
+        """See `Plant`."""
+        return self.is_up(Part.HEADEND) and self._gauges.has_converged(self._plan.gateways)
+
+
+def _line(payment: Payment) -> str:
+    """A request as `headend recharge --batch` reads it."""
+    paise = payment.amount_micros // MICROS_PER_PAISA
+    return f"{payment.meter},{paise // 100}.{paise % 100:02},{payment.reference}"
