@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from headend import bootstrap
-from headend.cli.meters import find_meter, opened_file
+from headend.cli.meters import find_meter, held_meter, opened_file
 from headend.cli.options import (
     ClockOption,
     ConfigOption,
@@ -21,7 +21,7 @@ from headend.cli.options import (
     checked_reason,
     read_config,
 )
-from headend.cli.output import print_json
+from headend.cli.output import print_json, print_json_line
 from headend.cli.progress import progress
 from headend.config import Config
 from headend.domain.calendar import local_text
@@ -42,12 +42,16 @@ POSITIONS: Final = ("open", "close")
 
 
 def relay(
-    words: Annotated[
-        list[str], typer.Argument(metavar="[METER] open|close", help="open: cut off; close: give supply.")
-    ],
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[METER] open|close", help="open: cut off; close: give supply.")
+    ] = None,
     actor: Annotated[str | None, typer.Option("--actor", help="Who orders it (default: the login name).")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Meters, one a line; - is stdin.")] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option("--batch", help="Lines METER,open|close of a file, or - for stdin; answers are JSON."),
+    ] = None,
     config: ConfigOption = None,
     store: StoreOption = None,
     clock: ClockOption = None,
@@ -56,10 +60,18 @@ def relay(
     """Order a relay position. To open it has to pass the gate (protection, caps, quarantine); to close never."""
     settings = read_config(config, store, clock)
     wish = Wish(checked_reason(actor or getpass.getuser(), "actor"), Origin.ORDER, checked_reason(reason))
+    words = words or []
+    if batch is not None:
+        if words or file is not None:
+            raise HeadendError("--batch reads meters and positions from its lines")
+        _order_batch(batch, wish, settings)
+        return
     expected = 1 if file is not None else 2
     if len(words) != expected or words[-1] not in POSITIONS:
         what = " ".join(words)[:60]
-        raise HeadendError(f"{what!r}: say METER open|close, or --file FILE open|close (open: cut off)")
+        raise HeadendError(
+            f"{what!r}: say METER open|close, --file FILE open|close, or --batch FILE (open: cut off)"
+        )
     rules = bootstrap.rules(settings) if words[-1] == "open" else None
     if file is not None:
         _order_all(file, wish, rules, settings, json)
@@ -99,6 +111,7 @@ def _as_json(decision: Decision) -> dict[str, object]:
         "outcome": decision.verdict,
         "reasons": list(decision.reasons),
         "until_s": decision.until_s,
+        "version": decision.relay_version,
     }
 
 
@@ -107,6 +120,33 @@ def _order(
 ) -> list[Decision]:
     """Open registered meters by these rules, or (None) close them: a decision each, in order."""
     return order_relays(meters, wish, rules, ZoneInfo(settings.zone), uow, bootstrap.clock(settings).now_s())
+
+
+def _order_batch(batch: Path, wish: Wish, settings: Config) -> None:
+    """Each line is one commit, answered by one line of JSON after it."""
+    refused = asked = 0
+    rules = bootstrap.rules(settings)
+    with bootstrap.store(settings) as opened, opened_file(batch) as lines:
+        for number, line in enumerate(iter(lines.readline, ""), start=1):
+            if not line.strip():
+                continue
+            asked += 1
+            try:
+                meter, _, position = (field.strip() for field in line.partition(","))
+                if position not in POSITIONS:
+                    raise HeadendError("not METER,open or METER,close")
+                with opened.transaction() as uow:
+                    held_meter(meter, uow)
+                    (decision,) = _order([meter], wish, rules if position == "open" else None, settings, uow)
+                content = _as_json(decision)
+            except HeadendError as error:
+                content = {"outcome": Verdict.REFUSED, "error": str(error)}
+            refused += content["outcome"] != Verdict.ISSUED
+            print_json_line({"line": number} | content)
+    if not asked:
+        raise HeadendError(f"{batch} has no line METER,open or METER,close")
+    if refused:
+        raise HeadendError(f"{refused} orders were not issued; their answers say why", ExitStatus.REFUSED)
 
 
 def _order_all(file: Path, wish: Wish, rules: Rules | None, settings: Config, json: bool) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from meter_sim.fleet import FleetPlan, import_lines
 from meter_sim.lab.disk_control import CONTROL_VARIABLE, JOURNAL_VARIABLE
 from meter_sim.lab.households import consumer
+from meter_sim.lab.line_command import LineCommand
 from meter_sim.lab.plant import Link
 from meter_sim.lab.processes import LabError, clean_environment, dying_with_us
 from meter_sim.lab.run_clock import RunClock
@@ -182,6 +183,13 @@ class Installation:
             )
         except subprocess.TimeoutExpired:
             raise LabError(f"headend {words[0]} did not end within {COMMAND_TIMEOUT_S:g} s") from None
+
+    def line_command(self, *words: str) -> LineCommand:
+        """A command of the head-end under test that answers line by line."""
+        log = self.folder.path / f"{words[0]}.log"
+        return LineCommand(
+            f"headend {words[0]}", self.under_test_command(*words), lambda: self.environment, ROOT, log
+        )
 
     def import_meters(self) -> None:
         """Register the fleet's meters.

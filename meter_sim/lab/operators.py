@@ -1,6 +1,7 @@
-"""What operators do in a run between processes: orders, and the cases that the head-end lists for a person.
+"""What people do at the head-end's command line in a run between processes, but for recharges.
 
-They know the command line, the journal of what was broken on purpose, and what they can read off a meter.
+Consumers enquire; operators order, and deal with the cases that the head-end lists for a person: they know what
+was broken on purpose, and what they can read off a meter.
 """
 
 import json
@@ -15,12 +16,18 @@ from zoneinfo import ZoneInfo
 from meter_sim.grid import midnight_s
 from meter_sim.lab.gauges import Gauges, read_only
 from meter_sim.lab.installation import Installation
-from meter_sim.lab.line_command import STORE_TROUBLE
+from meter_sim.lab.line_command import STORE_TROUBLE, LineCommand
 from meter_sim.lab.processes import LabError
 
 OPERATOR: Final = "operator"
+EXERCISE: Final = "exercise"
+"""The reason of the orders of a scenario's workload."""
+
 REFUSED: Final = 7
 """Exit status of an order that the head-end's gate refuses."""
+
+PATIENCE_S: Final = 5.0
+"""Wall seconds for which somebody waits for an answer."""
 
 ATTEND_EVERY_S: Final = 2.0
 """Wall seconds between two looks at the list."""
@@ -51,19 +58,44 @@ Answer = Mapping[str, Any]
 class Operators:
     """People at the head-end's command line."""
 
-    def __init__(self, site: Installation, gauges: Gauges) -> None:
+    def __init__(self, site: Installation, gauges: Gauges, *, gives_orders: bool) -> None:
+        """`gives_orders`: whether relay orders are to come, so that it is worth getting ready for them."""
         self._site = site
         self._gauges = gauges
+        self._balances = site.line_command("balance", "--batch", "-")
+        self._desks = {EXERCISE: self._desk(EXERCISE)} if gives_orders else {}
+        """Where relay orders are given, by their reason."""
         self._next_look_s = 0.0
 
     def order_relay(self, meter: str, position: str, reason: str) -> Answer | None:
         """See `Plant`."""
-        words = ("relay", meter, position, "--actor", OPERATOR, "--reason", reason, "--json")
-        done = self._site.run_headend(*words, under_test=True)
-        answer = _answer(done)
+        desk = self._desks.get(reason)
+        if desk is None:
+            desk = self._desks[reason] = self._desk(reason)
+        answer = desk.ask(f"{meter},{position}", PATIENCE_S)
         if answer is None:
             return None
-        return {**answer, "outcome": "REFUSED" if done.returncode == REFUSED else "ORDERED"}
+        return {**answer, "outcome": "ORDERED" if answer["outcome"] == "ISSUED" else "REFUSED"}
+
+    def enquire(self, meter: str) -> Answer | None:
+        """See `Plant`."""
+        answer = self._balances.ask(meter, PATIENCE_S)
+        return answer if answer is not None and "balance_micros" in answer else None
+
+    def open(self) -> None:
+        """Get ready, so that nobody waits for the first answer."""
+        for desk in (self._balances, *self._desks.values()):
+            desk.open()
+
+    def kill(self) -> None:
+        """SIGKILL what answers; it comes back with the next question."""
+        for desk in (self._balances, *self._desks.values()):
+            desk.kill()
+
+    def close(self) -> None:
+        """End what answers in good order."""
+        for desk in (self._balances, *self._desks.values()):
+            desk.close()
 
     def order_cut(self, meters: Sequence[str], actor: str, reason: str) -> Answer | None:
         """See `Plant`."""
@@ -86,6 +118,9 @@ class Operators:
             said = self._deal_with(case["meter"], case["kind"], case["detail"])
             did += [said] if said else []
         return did
+
+    def _desk(self, reason: str) -> LineCommand:
+        return self._site.line_command("relay", "--batch", "-", "--actor", OPERATOR, "--reason", reason)
 
     def _deal_with(self, meter: str, kind: str, detail: str) -> str:
         """Do what a case asks for; what was done, empty: nothing."""

@@ -19,9 +19,8 @@ from pysqlite3 import dbapi2 as sqlite
 from meter_sim.fleet import FleetPlan
 from meter_sim.lab.controls import Controls
 from meter_sim.lab.gauges import Gauges
-from meter_sim.lab.installation import HOST, ROOT, Installation
-from meter_sim.lab.line_command import LineCommand
-from meter_sim.lab.operators import Operators
+from meter_sim.lab.installation import HOST, Installation
+from meter_sim.lab.operators import PATIENCE_S, Operators
 from meter_sim.lab.plant import ClockShift, DiskState, Link, Part, Payment, Sample
 from meter_sim.lab.process_parts import Parts
 from meter_sim.lab.processes import LabError, wait_until
@@ -35,11 +34,9 @@ from meter_sim.lab.unsynced import power_cut_file
 
 Answer = Mapping[str, Any]
 
+ACCEPTED: Final = ("RECORDED", "EXISTS")
 DRAIN_TIMEOUT_S: Final = 30.0
 TICK_S: Final = 0.02
-PATIENCE_S: Final = 5.0
-"""Wall seconds for which somebody waits for an answer."""
-
 KILL_AFTER_S: Final = 0.004
 """Where payments are taken dies at most so long after a request: before, in or after its commit."""
 
@@ -73,12 +70,11 @@ class ProcessPlant:
         self._gauges = Gauges(folder, plan.interval_s, site.fleet_progress, self._clock)
         self._stranger = Stranger(HOST, site.broker_port)
         self._links = ProxyControl(HOST, site.control_port)
-        self._counter = self._line_command("recharge")
-        self._desk = self._line_command("balance")
+        self._counter = site.line_command("recharge", "--batch", "-")
         self._parts = Parts(site, self._counter, lambda: self._controls.disk_is_bad)
-        self._operators = Operators(site, self._gauges)
+        self._operators = Operators(site, self._gauges, gives_orders=scenario.workload.orders > 0)
         self._chance = Random(f"processes {plan.seed}")
-        self._recharges = 0
+        self._accepted: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -87,15 +83,11 @@ class ProcessPlant:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._desk.kill()
+            self._operators.kill()
         finally:
             self._parts.close()
             self._stranger.close()
             self._controls.close()
-
-    def _line_command(self, what: str) -> LineCommand:
-        command, log = self._site.under_test_command(what, "--batch", "-"), self._folder.path / f"{what}.log"
-        return LineCommand(f"headend {what}", command, lambda: self._site.environment, ROOT, log)
 
     # --- what it is made of --------------------------------------------------------------------------------
 
@@ -127,7 +119,7 @@ class ProcessPlant:
         self._site.import_meters()
         answers = self._record(payments)
         self._clock.start()
-        self._desk.open()
+        self._operators.open()
         self._parts.start_others()
         return answers
 
@@ -139,7 +131,7 @@ class ProcessPlant:
         answers = [json.loads(line) for line in done.stdout.splitlines()]
         if len(answers) != len(payments):
             raise LabError(f"headend recharge --batch ended with status {done.returncode}: {done.stderr.strip()}")
-        self._recharges += sum(answer["outcome"] == "RECORDED" for answer in answers)
+        self._accepted.update(answer["reference"] for answer in answers if answer["outcome"] in ACCEPTED)
         return answers
 
     def finish(self) -> bool:
@@ -149,7 +141,7 @@ class ProcessPlant:
         has. Only then its newest readings and the head-end's can be compared one by one.
         """
         self._counter.close()
-        self._desk.close()
+        self._operators.close()
         self._parts.exchange_fleet()
         try:
             wait_until(self._nothing_is_left, DRAIN_TIMEOUT_S, "the fleet hands over its last readings")
@@ -226,7 +218,7 @@ class ProcessPlant:
     def cut_power(self, chance: Random) -> None:
         """See `Plant`."""
         self._parts.kill_counter()
-        self._desk.kill()
+        self._operators.kill()
         if self.is_up(Part.HEADEND):
             self.kill(Part.HEADEND)
         with suppress(FileNotFoundError):  # it never wrote anything
@@ -247,7 +239,7 @@ class ProcessPlant:
         self.kill(Part.COUNTER)
         self.kill(Part.HEADEND)
         self._parts.kill_counter()
-        self._desk.kill()
+        self._operators.kill()
         store = self._folder.store
         for suffix in ("-wal", "-shm", "-journal"):
             store.with_name(store.name + suffix).unlink(missing_ok=True)
@@ -282,13 +274,13 @@ class ProcessPlant:
             kill_after_s = self._chance.uniform(0, KILL_AFTER_S)
         patience_s = 0.0 if self._parts.pace.is_paused(Part.COUNTER) else PATIENCE_S
         answer = self._counter.ask(_line(payment), patience_s, kill_after_s=kill_after_s)
-        self._recharges += answer is not None and answer["outcome"] == "RECORDED"
+        if answer is not None and answer["outcome"] in ACCEPTED:
+            self._accepted.add(payment.reference)
         return answer
 
     def enquire(self, meter: str) -> Answer | None:
         """See `Plant`."""
-        answer = self._desk.ask(meter, PATIENCE_S)
-        return answer if answer is not None and "balance_micros" in answer else None
+        return self._operators.enquire(meter)
 
     def order_relay(self, meter: str, position: str, reason: str) -> Answer | None:
         """See `Plant`."""
@@ -318,7 +310,7 @@ class ProcessPlant:
         headend = self._parts.children.get(Part.HEADEND)
         pid = None if headend is None else headend.pid
         is_up = headend is not None and not self._parts.pace.is_paused(Part.HEADEND)
-        return self._gauges.look(stage, self._recharges, pid, headend_up=is_up)
+        return self._gauges.look(stage, len(self._accepted), pid, headend_up=is_up)
 
     def has_converged(self) -> bool:
         """See `Plant`."""

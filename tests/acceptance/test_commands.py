@@ -248,6 +248,36 @@ def test_a_balance_needs_a_meter_or_a_batch(words: tuple[str, ...], complaint: s
     assert complaint in done.complaint
 
 
+def test_relay_orders_of_a_batch_are_answered_one_by_one(counter: Site) -> None:
+    lines = "C1,open\nC1,close\nnobody,open\n\nC2,ajar"
+    done = counter.headend("relay", "--batch", "-", "--reason", "exercise", text=lines)
+    answers = [json.loads(line) for line in done.output.splitlines()]
+    assert [(answer["line"], answer["outcome"], answer.get("version")) for answer in answers] == [
+        (1, "ISSUED", 1),
+        (2, "ISSUED", 2),
+        (3, "REFUSED", None),
+        (5, "REFUSED", None),
+    ]
+    assert "nobody is not registered" in answers[2]["error"]
+    assert done.status == 7
+    assert "2 orders" in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--batch", "-"), "no line METER,open"),
+        (("C1", "open", "--batch", "-"), "--batch reads meters"),
+        ((), "say METER open|close"),
+    ],
+)
+def test_a_relay_order_needs_a_position(words: tuple[str, ...], complaint: str, counter: Site) -> None:
+    with counter.unchanged():
+        done = counter.headend("relay", *words, "--reason", "exercise", text="")
+    assert (done.status, done.output) == (2, "")
+    assert complaint in done.complaint
+
+
 def test_a_relay_order_waits_in_the_queue_with_its_reason(counter: Site) -> None:
     opened = counter.good("relay", "C2", "open", "--reason", "arrears of October")
     assert "version 1" in opened.output
