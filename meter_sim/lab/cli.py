@@ -167,7 +167,9 @@ def _run(
     from meter_sim.lab.processes import LabError, interrupt_on_sigterm
     from meter_sim.lab.result import write_result
     from meter_sim.lab.run import run_scenario
+    from meter_sim.lab.run_folder import RunFolder
     from meter_sim.lab.scenario import ZONE
+    from meter_sim.lab.verdict_text import say_result
 
     interrupt_on_sigterm()
     try:
@@ -176,6 +178,7 @@ def _run(
             result = run_scenario(scenario, seed=seed, mode=mode, out=out, broker=broker, naive=naive, view=view)
         if json_file is not None:
             write_result(result, json_file)
+        say_result(result, RunFolder(out))
     except KeyboardInterrupt:
         return _said("lab: interrupted; everything was rolled back", INTERRUPTED)
     except GateError as error:
@@ -252,4 +255,4 @@ def _hang(name: str, module: str, function: str, summary: str) -> None:
 
 
 _hang("proxy", "meter_sim.lab.proxy.command", "proxy_command", "Stand between MQTT clients and a broker, alone.")
-_hang("explore", "meter_sim.lab.simulation", "explore_command", "Draw scenarios from seeds, and judge them.")
+_hang("explore", "meter_sim.lab.explore_command", "explore_command", "Draw scenarios from seeds, and judge them.")
