@@ -21,8 +21,8 @@ from meter_sim.lab.run_folder import RunFolder
 from meter_sim.lab.scenario import Scenario
 from meter_sim.lab.workload import Agenda, Wish
 
-SAMPLES: Final = 240
-"""Looks at a run over its length."""
+LOOKS: Final = 240
+"""Looks at a run over its length, for charts."""
 
 ASK_AGAIN_S: Final = 3_600
 """Who got no answer asks again after so long, and then after twice as long, and so on."""
@@ -61,12 +61,15 @@ class GateError(Exception):
 class Course:
     """One run of a scenario. Use once."""
 
-    def __init__(self, scenario: Scenario, seed: int, plant: Plant, folder: RunFolder, view: View) -> None:
+    def __init__(
+        self, scenario: Scenario, seed: int, plant: Plant, folder: RunFolder, view: View, looks: int = LOOKS
+    ) -> None:
         self._scenario = scenario
         self._seed = seed
         self._plant = plant
         self._folder = folder
         self._view = view
+        self._looks = looks
         self._start_s = scenario.clock.start_s
         self._end_s = self._start_s + scenario.clock.length
         self._agenda = Agenda()
@@ -125,7 +128,7 @@ class Course:
                 name = f"{index}-{turn}-{fault.fault}"
                 self._agenda.add(start_s + from_s, BREAK, partial(self._break, fault, name))
                 self._agenda.add(start_s + to_s, MEND if to_s > from_s else BREAK, partial(self._mend, name))
-        every_s = max(1, scenario.clock.length // SAMPLES)
+        every_s = max(1, scenario.clock.length // self._looks)
         for at_s in range(start_s + every_s, self._end_s, every_s):
             self._agenda.add(at_s, LOOK, self._look)
         for wish in wishes:

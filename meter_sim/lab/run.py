@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from meter_sim.fleet import FleetPlan
 from meter_sim.lab.auditor import judge
-from meter_sim.lab.course import Course, View
+from meter_sim.lab.course import LOOKS, Course, View
 from meter_sim.lab.households import Households, consumer, feeder, meters_of, plan_of
 from meter_sim.lab.journal import Journal
 from meter_sim.lab.latencies import read_latencies
@@ -54,11 +54,19 @@ def follow(
                 fields = {"category": who.category, "load_w": who.load_w, "feeder": feeder(gateway)}
                 journal.note("meter", meter=meter, gateway=gateway, **fields)
 
-        Course(scenario, seed, plant, folder, view).run(journal, homes.first_payments(), sorted(wanted), register)
+        course = Course(scenario, seed, plant, folder, view, looks)
+        course.run(journal, homes.first_payments(), sorted(wanted), register)
 
 
 def simulate(
-    scenario: Scenario, seed: int, out: Path, view: View, *, naive: bool = False, **details: Any
+    scenario: Scenario,
+    seed: int,
+    out: Path,
+    view: View,
+    *,
+    naive: bool = False,
+    looks: int = LOOKS,
+    **details: Any,
 ) -> RunFolder:
     """Run a scenario in simulation into a folder; `details` are the plant's. `naive`: without the protections."""
     # Here, because a run between processes needs nothing of the head-end's code.
@@ -70,7 +78,8 @@ def simulate(
     try:
         kind = NaivePlant if naive else SimulatedPlant
         with kind(scenario, plan, work, seed, **details) as plant:
-            follow(scenario, seed, plan, plant, work, view, "simulation", "naive" if naive else scenario.rules)
+            rules = "naive" if naive else scenario.rules
+            follow(scenario, seed, plan, plant, work, view, "simulation", rules, looks)
     finally:
         shutil.copytree(work.path, out, dirs_exist_ok=True)
         shutil.rmtree(work.path)

@@ -30,6 +30,7 @@ CALM_S: Final = 12 * HOUR_S
 """Before the first fault, and after the last."""
 
 HEARTBEAT_S: Final = 3_600.0
+LOOKS: Final = 32
 MOST_FAULTS: Final = 6
 MOST_SHRINKS: Final = 60
 STARTS: Final = ("2024-10-22T00:00", "2024-10-29T00:00", "2024-05-06T00:00", "2024-08-10T00:00")
@@ -105,7 +106,7 @@ def run_drawn(scenario: Scenario, seed: int, **details: Any) -> Explored:
     fired: tuple[str, ...] = tuple(sorted(str(fault.fault) for fault in scenario.timeline))
     forgiven = {name for fault in scenario.timeline for name in fault.breaks}
     try:
-        result = judge(simulate(scenario, seed, folder, Silent(), heartbeat_s=HEARTBEAT_S, **details))
+        result = judge(simulate(scenario, seed, folder, Silent(), looks=LOOKS, heartbeat_s=HEARTBEAT_S, **details))
         wrong = [each for each in result.findings if each.verdict in (Verdict.FAIL, Verdict.UNKNOWN)]
         failed = tuple(each.invariant for each in wrong if each.invariant not in forgiven)
         if result.figures.get("converged_after_s") is None and not forgiven:
