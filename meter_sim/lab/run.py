@@ -36,6 +36,7 @@ def follow(
     view: View,
     mode: str,
     rules: str,
+    looks: int = LOOKS,
 ) -> None:
     """Carry a scenario out on a plant. `rules`: the preset's name, or `naive`.
 
