@@ -1,12 +1,14 @@
 """The command for a register that a person read."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
 
 from headend import bootstrap
+from headend.cli.meters import opened_file
 from headend.cli.options import (
     ActorOption,
     ClockOption,
@@ -20,25 +22,34 @@ from headend.cli.options import (
     read_config,
     unknown_meter,
 )
-from headend.cli.output import print_json
+from headend.cli.output import print_json, print_json_line
+from headend.config import Config
 from headend.domain.calendar import day_of
 from headend.errors import ExitStatus, HeadendError
 from headend.service.manual_readings import Entry, EntryOutcome, ManualReading, enter_reading
+from headend.service.ports import Store
 from headend.wire.limits import MAX_INTEGER
 
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 def enter(
-    device: Annotated[
-        str, typer.Argument(metavar="METER", help="The meter's id; of an exchanged device, the old one's.")
-    ],
-    day: Annotated[str, typer.Option("--day", metavar="DAY", help="The billing day that is not settled.")],
-    register_wh: Annotated[
-        int, typer.Option("--register-wh", min=0, max=MAX_INTEGER, help="What its display showed then, in Wh.")
-    ],
     actor: ActorOption,
     reason: ReasonOption,
+    device: Annotated[
+        str | None, typer.Argument(metavar="METER", help="The meter's id; of an exchanged device, the old one's.")
+    ] = None,
+    day: Annotated[
+        str | None, typer.Option("--day", metavar="DAY", help="The billing day that is not settled.")
+    ] = None,
+    register_wh: Annotated[
+        int | None,
+        typer.Option("--register-wh", min=0, max=MAX_INTEGER, help="What its display showed then, in Wh."),
+    ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option("--batch", help="Lines METER,DAY,WH of a file, or - for stdin; answers are JSON."),
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option("--at", metavar="HH:MM", help="A time of the day (default: its end)."),
@@ -53,17 +64,57 @@ def enter(
 ) -> None:
     """Enter a register that a person read, where none came: then the day can be settled."""
     settings = read_config(config, store, clock)
-    reading = ManualReading(checked_id(device), checked_day(day, "day"), _minute(at), register_wh, replace)
     check_kept(actor, reason)
-    with bootstrap.store(settings) as opened, opened.transaction() as uow:
-        now_s = bootstrap.clock(settings).now_s()
-        today = day_of(now_s, ZoneInfo(settings.zone))
-        entry = enter_reading(reading, today, actor, reason, uow, now_s)
+    if batch is not None:
+        if device is not None or day is not None or register_wh is not None or at is not None:
+            raise HeadendError("--batch reads meters, days and registers from its lines")
+        _enter_batch(batch, replace, (actor, reason), settings)
+        return
+    if device is None or day is None or register_wh is None:
+        raise HeadendError("say METER --day DAY --register-wh WH, or --batch FILE")
+    reading = ManualReading(checked_id(device), checked_day(day, "day"), _minute(at), register_wh, replace)
+    with bootstrap.store(settings) as opened:
+        entry = _enter(reading, (actor, reason), settings, opened)
     _complain(entry, device, day, register_wh)
     if json:
         print_json({"meter": device, "day": day, "at": at, "register_wh": register_wh, "outcome": entry.outcome})
     else:
         print(f"{entry.outcome}: {register_wh:,} Wh of {device} at {at or 'the end'} of {day}")
+
+
+def _enter(reading: ManualReading, kept: tuple[str, str], settings: Config, store: Store) -> Entry:
+    """One commit; `kept` is who and why."""
+    with store.transaction() as uow:
+        now_s = bootstrap.clock(settings).now_s()
+        return enter_reading(reading, day_of(now_s, ZoneInfo(settings.zone)), *kept, uow, now_s)
+
+
+def _enter_batch(batch: Path, replace: bool, kept: tuple[str, str], settings: Config) -> None:
+    """Each line is one commit, answered by one line of JSON after it."""
+    failed = asked = 0
+    with bootstrap.store(settings) as opened, opened_file(batch) as lines:
+        for number, line in enumerate(iter(lines.readline, ""), start=1):
+            if not line.strip():
+                continue
+            asked += 1
+            content: dict[str, object] = {"line": number}
+            try:
+                fields = [field.strip() for field in line.split(",")]
+                if len(fields) != 3 or not fields[2].isdecimal() or int(fields[2]) > MAX_INTEGER:
+                    raise HeadendError("not METER,DAY,WH")
+                device, day, register_wh = checked_id(fields[0]), fields[1], int(fields[2])
+                reading = ManualReading(device, checked_day(day, "day"), None, register_wh, replace)
+                entry = _enter(reading, kept, settings, opened)
+                content["outcome"] = entry.outcome
+                _complain(entry, device, day, register_wh)
+            except HeadendError as error:
+                failed += 1
+                content = {"outcome": "REFUSED"} | content | {"error": str(error)}
+            print_json_line(content)
+    if not asked:
+        raise HeadendError(f"{batch} has no line METER,DAY,WH")
+    if failed:
+        raise HeadendError(f"{failed} registers were not entered; their answers say why")
 
 
 def _complain(entry: Entry, device: str, day: str, register_wh: int) -> None:

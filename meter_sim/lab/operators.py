@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from meter_sim.grid import midnight_s
+from meter_sim.grid import local_day, midnight_s
 from meter_sim.lab.gauges import Gauges, read_only
 from meter_sim.lab.installation import Installation
 from meter_sim.lab.line_command import STORE_TROUBLE, LineCommand
@@ -32,23 +32,21 @@ PATIENCE_S: Final = 5.0
 ATTEND_EVERY_S: Final = 2.0
 """Wall seconds between two looks at the list."""
 
+MOST_CASES: Final = 10_000
 MOST_AT_ONCE: Final = 10
-"""Cases dealt with at one look: each is a command of its own."""
+"""Cases that are resolved one by one at a look."""
 
-OVER: Final = {
-    "CLOCK_AHEAD": "the clock was set",
-    "COMMAND_REJECTED": "what the meter refused is over",
-    "CREDIT_AHEAD": "recharges were submitted again",
-    "RELAY_AHEAD": "an old backup was the store",
-    "POLICY_AHEAD": "an old backup was the store",
-}
+AHEAD: Final = ("CREDIT_AHEAD", "CREDIT_TOTAL_DIFFERS", "RELAY_AHEAD", "POLICY_AHEAD")
+"""What meters know and an old backup does not (`docs/restore.md`)."""
+
+OVER: Final = {"CLOCK_AHEAD": "the clock was set", "COMMAND_REJECTED": "what the meter refused is over"}
 """Kinds that are over once what was broken is mended, with what is noted; what is not over comes back."""
 
-_SNAPSHOT: Final = """
-SELECT f.registers_wh, m.meter_key - f.first_meter_key FROM meter AS m
+_SNAPSHOTS: Final = """
+SELECT f.at_s, f.registers_wh, m.meter_key - f.first_meter_key FROM meter AS m
 JOIN frame AS f ON f.gateway = m.gateway
     AND m.meter_key BETWEEN f.first_meter_key AND f.first_meter_key + f.rows - 1
-WHERE m.meter = ? AND f.kind = 'snapshot' AND f.at_s = ? LIMIT 1
+WHERE m.meter = ? AND f.kind = 'snapshot' AND f.at_s >= ? ORDER BY f.at_s
 """
 _WORD_BYTES: Final = 8
 
@@ -104,48 +102,51 @@ class Operators:
         return None if answer is None else {**answer, "outcome": "ANSWERED"}
 
     def attend(self) -> list[str]:
-        """See `Plant`. A look now and then, and some cases each."""
+        """See `Plant`. A look now and then: it takes some commands, and so some time."""
         if time.monotonic() < self._next_look_s:
             return []
         self._next_look_s = time.monotonic() + ATTEND_EVERY_S
         if self._gauges.exceptions_open() == 0:
             return []
-        listed = _answer(self._site.run_headend("exceptions", "list", "--limit", "1000", "--json"))
-        did: list[str] = []
-        for case in listed or ():
-            if len(did) == MOST_AT_ONCE:
-                break
-            said = self._deal_with(case["meter"], case["kind"], case["detail"])
-            did += [said] if said else []
-        return did
+        cases = _answer(self._site.run_headend("exceptions", "list", "--limit", str(MOST_CASES), "--json")) or []
+        kinds = {case["kind"] for case in cases}
+        did = [self._resolve_all(kind) for kind in AHEAD if kind in kinds]
+        did += [self._resolve(case) for case in cases if case["kind"] in OVER][:MOST_AT_ONCE]
+        did.append(self._enter_readings([case for case in cases if case["kind"] == "DAY_NOT_SETTLED"]))
+        return [said for said in did if said]
+
+    def _resolve_all(self, kind: str) -> str:
+        """After a restore, once providers have submitted again: take the meters at their word."""
+        words = ("resolve-all", kind, "--actor", OPERATOR, "--note", "an old backup was restored", "--json")
+        resolved = _answer(self._site.run_headend("exceptions", *words))["resolved"]
+        return f"{resolved} {kind} resolved" if resolved else ""
+
+    def _resolve(self, case: Mapping[str, Any]) -> str:
+        meter, kind = case["meter"], case["kind"]
+        words = ("resolve", meter, kind, "--actor", OPERATOR, "--note", OVER[kind])
+        done = self._site.run_headend("exceptions", *words)
+        return f"{meter}: {kind} resolved: {OVER[kind]}" if done.returncode == 0 else ""
+
+    def _enter_readings(self, cases: Sequence[Mapping[str, Any]]) -> str:
+        """Enter what the meters' own logs show at the ends of days, from the day on that is listed."""
+        lines = []
+        zone = ZoneInfo(self._site.plan.zone)
+        with closing(read_only(self._site.folder.fleet)) as log:
+            for case in cases:
+                first_s = midnight_s(date.fromisoformat(case["detail"][:10]) + timedelta(days=1), zone)
+                for at_s, registers, index in log.execute(_SNAPSHOTS, (case["meter"], first_s)):
+                    day = local_day(at_s, zone) - timedelta(days=1)
+                    word = registers[index * _WORD_BYTES : (index + 1) * _WORD_BYTES]
+                    lines.append(f"{case['meter']},{day},{int.from_bytes(word, 'little', signed=True)}\n")
+        if not lines:
+            return ""
+        words = ("meter", "reading", "--batch", "-", "--actor", OPERATOR, "--reason", "read on site")
+        done = self._site.run_headend(*words, content="".join(lines))
+        entered = done.stdout.count('"ENTERED"')
+        return f"{entered} registers entered that the meters show" if entered else ""
 
     def _desk(self, reason: str) -> LineCommand:
         return self._site.line_command("relay", "--batch", "-", "--actor", OPERATOR, "--reason", reason)
-
-    def _deal_with(self, meter: str, kind: str, detail: str) -> str:
-        """Do what a case asks for; what was done, empty: nothing."""
-        if kind in OVER:
-            words = ("resolve", meter, kind, "--actor", OPERATOR, "--note", OVER[kind])
-            done = self._site.run_headend("exceptions", *words)
-            return f"{meter}: {kind} resolved: {OVER[kind]}" if done.returncode == 0 else ""
-        if kind == "DAY_NOT_SETTLED":
-            return self._enter_reading(meter, detail[:10])
-        return ""
-
-    def _enter_reading(self, meter: str, day: str) -> str:
-        """Enter the register that the meter's own log shows at the end of a day."""
-        plan = self._site.plan
-        at_s = midnight_s(date.fromisoformat(day) + timedelta(days=1), ZoneInfo(plan.zone))
-        with closing(read_only(self._site.folder.fleet)) as log:
-            row = log.execute(_SNAPSHOT, (meter, at_s)).fetchone()
-        if row is None:
-            return ""
-        registers, index = row
-        word = registers[index * _WORD_BYTES : (index + 1) * _WORD_BYTES]
-        register_wh = int.from_bytes(word, "little", signed=True)
-        words = ("--day", day, "--register-wh", str(register_wh), "--actor", OPERATOR, "--reason", "read on site")
-        done = self._site.run_headend("meter", "reading", meter, *words)
-        return f"{meter}: {register_wh} Wh entered for {day}" if done.returncode == 0 else ""
 
 
 def _answer(done: "subprocess.CompletedProcess[str]") -> Any:

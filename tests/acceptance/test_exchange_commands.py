@@ -1,5 +1,6 @@
 """`headend meter exchange` as a clerk enters it: beside a running head-end, and typed wrongly."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,38 @@ def test_register_of_a_lost_device_is_entered_by_a_person(site: Site) -> None:
     assert site.good(*enter, *WHO, **day).output.startswith("EXISTS: ")
     assert "READING_ENTERED of meter/M1 by clerk: display broken" in site.good("evidence", "M1").output
     site.audit_in_flight()
+
+
+def test_registers_of_a_batch_are_entered_line_by_line(site: Site) -> None:
+    day = {"HEADEND_CLOCK": f"2024-11-02T10:00:00+05:30@{time.time()}x1"}
+    text = "M1,2024-10-29,1000\n\nM1,2024-10-29,1000\nM1,2024-10-29,999\nM9,2024-10-29,1\nM1,2024-10-29,x\nM1\n"
+    done = site.headend("meter", "reading", "--batch", "-", *WHO, text=text, **day)
+    answers = [json.loads(line) for line in done.output.splitlines()]
+    assert [(answer["line"], answer["outcome"]) for answer in answers] == [
+        (1, "ENTERED"),
+        (3, "EXISTS"),
+        (4, "EXISTS_DIFFERENT"),
+        (5, "UNKNOWN_METER"),
+        (6, "REFUSED"),
+        (7, "REFUSED"),
+    ]
+    assert "not METER,DAY,WH" in answers[-1]["error"]
+    assert done.status == 2
+    assert "4 registers" in done.complaint
+    site.audit_in_flight()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--batch", "-"), "no line METER,DAY,WH"),
+        (("M1", "--batch", "-"), "--batch reads meters"),
+        (("M1",), "say METER --day DAY"),
+    ],
+)
+def test_a_register_needs_a_meter_and_a_day(words: tuple[str, ...], complaint: str, site: Site) -> None:
+    with site.unchanged():
+        refused(site.headend("meter", "reading", *words, *WHO, text=""), complaint)
 
 
 def test_meter_of_a_category_without_a_price_hides_no_other(site: Site) -> None:
