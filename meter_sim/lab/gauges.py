@@ -38,9 +38,15 @@ class Gauges:
         self._clock = clock
         self._standing = Standing(folder.store, interval_s)
 
-    def look(self, stage: str, recharges_accepted: int, headend_pid: int | None, *, headend_up: bool) -> Sample:
-        """A sample; what only the plant knows is passed in."""
+    def look(
+        self, stage: str, recharges_accepted: int, homes_served: int, headend_pid: int | None, *, headend_up: bool
+    ) -> Sample:
+        """A sample; what only the plant knows is passed in. `homes_served`: they are answered if the store can be
+        read.
+        """
+        found = self._standing.look(self._since_s + self._late_s)
         return Sample(
+            balances_shown=homes_served if self._standing.is_readable else 0,
             at_s=self._clock.now_s,
             stage=stage,
             readings_late=self._unreceipted_readings(self._since_s),
@@ -49,7 +55,7 @@ class Gauges:
             messages=self._number(self._folder.wire, _PASSED),
             headend_rss_kib=0 if headend_pid is None else _rss_kib(headend_pid),
             headend_up=int(headend_up),
-            **self._standing.look(self._since_s + self._late_s),
+            **found,
         )
 
     def has_converged(self, gateways: int) -> bool:

@@ -33,7 +33,7 @@ ATTEND_EVERY_S: Final = 2.0
 """Wall seconds between two looks at the list."""
 
 MOST_CASES: Final = 10_000
-MOST_AT_ONCE: Final = 10
+MOST_AT_ONCE: Final = 5
 """Cases that are resolved one by one at a look."""
 
 AHEAD: Final = ("CREDIT_AHEAD", "CREDIT_TOTAL_DIFFERS", "RELAY_AHEAD", "POLICY_AHEAD")

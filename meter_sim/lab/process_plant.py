@@ -280,7 +280,7 @@ class ProcessPlant:
 
     def enquire(self, meter: str) -> Answer | None:
         """See `Plant`."""
-        return self._operators.enquire(meter)
+        return self._operators.enquire(meter) if self.is_up(Part.COUNTER) else None
 
     def order_relay(self, meter: str, position: str, reason: str) -> Answer | None:
         """See `Plant`."""
@@ -310,7 +310,8 @@ class ProcessPlant:
         headend = self._parts.children.get(Part.HEADEND)
         pid = None if headend is None else headend.pid
         is_up = headend is not None and not self._parts.pace.is_paused(Part.HEADEND)
-        return self._gauges.look(stage, len(self._accepted), pid, headend_up=is_up)
+        served = self._plan.meters if self.is_up(Part.COUNTER) else 0
+        return self._gauges.look(stage, len(self._accepted), served, pid, headend_up=is_up)
 
     def has_converged(self) -> bool:
         """See `Plant`."""

@@ -190,9 +190,13 @@ def test_disk_power_store_and_clocks_break_and_heal(plant: ProcessPlant, folder:
     assert answer["outcome"] == "ORDERED"
     in_time(plant, lambda: rows(folder.fleet, refused) == [("G0002",)], "the meter refuses")
     plant.shift_clock("1970", Part.FLEET, None)
+    plant.shift_clock("behind", Part.HEADEND, ClockShift(-2 * 86_400))
+    ahead = "SELECT count(*) FROM exception WHERE kind = 'CLOCK_AHEAD' AND resolved_at_s IS NULL"
+    in_time(plant, lambda: rows(folder.store, ahead) != [(0,)], "meters are ahead of the wrong clock")
+    plant.shift_clock("behind", Part.HEADEND, None)
     did: list[str] = []
     in_time(plant, lambda: bool(did.extend(plant.attend()) or did), "somebody attends")
-    assert did == ["M0000040: COMMAND_REJECTED resolved: what the meter refused is over"]
+    assert all(said.endswith("CLOCK_AHEAD resolved: the clock was set") for said in did)
 
     counts = plant.order_cut(["M0000001", "M0000002"], "operator", "the wrong file")
     assert counts is not None
