@@ -120,7 +120,7 @@ def resolve_exception(
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
         resolution = close_exception(meter, kind, actor, note, uow, bootstrap.clock(settings).now_s())
     if resolution.outcome is not Outcome.RESOLVED:
-        raise HeadendError(f"meter {meter}: {_why_open(resolution)}")
+        raise HeadendError(f"meter {meter} {_why_open(resolution)}")
     if json:
         print_json({"meter": meter, "kind": kind, "resolved": True})
     else:
@@ -162,13 +162,13 @@ def _why_open(resolution: Resolution) -> str:
     match resolution.outcome:
         case Outcome.METER_HAS_MORE:
             return (
-                f"it has Rs {format_rupees(resolution.missing_micros)} more credit than our books: find what is"
+                f"has Rs {format_rupees(resolution.missing_micros)} more credit than our books: find what is"
                 " missing in the payment providers' settlements, submit it with its own reference, then resolve"
             )
         case Outcome.NOT_BELIEVED:
             return (
-                f"it speaks of number {resolution.said_number}, more than {MOST_LOST} above ours: not believed;"
+                f"speaks of number {resolution.said_number}, more than {MOST_LOST} above ours: not believed;"
                 " check the meter and who can write on the broker, exchange it if it is really so"
             )
         case _:
-            return f"no open exception {resolution.kind}; `headend exceptions list` shows those open"
+            return f"has no open exception {resolution.kind}; `headend exceptions list` shows those open"

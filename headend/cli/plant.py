@@ -31,7 +31,7 @@ from headend.errors import ExitStatus, HeadendError
 from headend.service.audit import audit as run_audit
 from headend.service.audit_protection import ProtectionAudit
 from headend.service.ports import StoreError
-from headend.service.server import Headend
+from headend.service.server import METERS_AHEAD, Headend
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +98,11 @@ def _step_until(stopping: threading.Event, headend: Headend, poll_s: float) -> N
             stopping.wait(STORE_RETRY_S)
         if time.monotonic() >= next_report_s:
             next_report_s += REPORT_S
-            counts = dict(headend.counts)
+            counts = headend.counts.copy()
             if counts != reported:
                 log.info(", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()) if count))
+                if counts[METERS_AHEAD] and not reported.get(METERS_AHEAD):
+                    log.warning("meters are ahead of this store: an old backup? See headend exceptions list")
                 reported = counts
 
 

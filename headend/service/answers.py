@@ -49,6 +49,7 @@ _OVER_ONCE_AGREED: Final = (
 )
 
 _AHEAD: Final = {
+    DeliveryKind.CREDIT: ExceptionKind.CREDIT_AHEAD,
     DeliveryKind.RELAY: ExceptionKind.RELAY_AHEAD,
     DeliveryKind.POLICY: ExceptionKind.POLICY_AHEAD,
 }
@@ -280,6 +281,7 @@ def _act(findings: Iterable[Found], intake: Intake) -> None:
             case Exceptional(kind, detail, number):
                 total_micros = credit_total_micros if kind.startswith(DeliveryKind.CREDIT) else None
                 word = None if number is None else Word(number, total_micros, intake.believed(at_s))
+                intake.ahead += kind in _AHEAD.values()
                 intake.uow.add_exception(kind, meter_key, detail, intake.now_s, word)
     intake.uow.apply_credits(_not_ahead(credits, intake))
     intake.uow.apply_relays(_ours(DeliveryKind.RELAY, relays, intake))
@@ -288,6 +290,7 @@ def _act(findings: Iterable[Found], intake: Intake) -> None:
 
 
 def _list_as_ahead(kind: DeliveryKind, meter_key: int, detail: str, word: Word | None, intake: Intake) -> None:
+    intake.ahead += 1
     intake.uow.add_exception(_AHEAD[kind], meter_key, detail, intake.now_s, word)
 
 

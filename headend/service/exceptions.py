@@ -19,7 +19,7 @@ ADVICE: Final[dict[ExceptionKind, str]] = {
     ExceptionKind.DAY_NOT_SETTLED: "a register is missing: read it on site, and enter it with meter reading",
     ExceptionKind.SNAPSHOT_DIFFERS: "the first snapshot holds; find out why the gateway sent another",
     ExceptionKind.CREDIT_WENT_BACK: "the meter lost credit or was exchanged: check its display; credits are held",
-    ExceptionKind.CREDIT_AHEAD: "old backup as store? let later recharges come anew, then resolve; they are held",
+    ExceptionKind.CREDIT_AHEAD: "old backup? have later recharges submitted anew, then resolve; credits are held",
     ExceptionKind.CREDIT_TOTAL_DIFFERS: "as CREDIT_AHEAD, or somebody else's credit: find it; credits are held",
     ExceptionKind.CREDIT_REFUSED: "see what the meter refused and why; credits are held",
     ExceptionKind.RELAY_AHEAD: "an old backup as store? resolve it: its supply is ordered back; its relay is held",

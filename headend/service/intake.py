@@ -46,6 +46,8 @@ class Intake:
         self.snapshots = 0
         self.bands = 0
         self.dead_letters = 0
+        self.ahead = 0
+        """How often a meter spoke of a number or version that this store never gave out."""
 
     def believed(self, at_s: int) -> int:
         """A meter's time, or ours where its clock is too far ahead: nothing may look fresh for years."""

@@ -37,6 +37,9 @@ HELLO_REQUEST_PAUSE_S: Final = 0.1
 """So many requests for a hello at a time, with so long a pause (wall seconds): not everyone answers at once."""
 
 
+METERS_AHEAD: Final = "words of meters ahead of the store"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the head-end's loop is told. Times in wall seconds, but for the times of silence."""
@@ -209,6 +212,7 @@ class Headend:
         self.counts["dead letters"] += intake.dead_letters
         self.counts["answers"] += len(intake.answered)
         self.counts["messages"] += len(messages)
+        self.counts[METERS_AHEAD] += intake.ahead
         return list(intake.receipts)
 
     def _resume(self, uow: UnitOfWork, now_s: int) -> None:

@@ -55,6 +55,47 @@ def test_resolving_is_an_act_of_the_audit_log(site: Site) -> None:
     assert acts == [("EXCEPTION_RESOLVED", "meter/M1", "a clerk", "meter was exchanged")]
 
 
+def put_old_backup(site: Site) -> None:
+    """M1 and M2 speak of credit numbers that the store never gave out."""
+    for meter_key, kind, micros in ((1, "CREDIT_AHEAD", 70_000_000), (2, "CREDIT_TOTAL_DIFFERS", 30_000_000)):
+        change(
+            site.store,
+            f"UPDATE exception SET kind = '{kind}', said_number = 2, said_total_micros = {micros},"
+            f" said_at_s = unixepoch() WHERE meter_key = {meter_key}",
+        )
+
+
+def test_meter_with_more_than_the_books_is_resolved_once_the_recharge_is_found(site: Site) -> None:
+    put_old_backup(site)
+    words = ("exceptions", "resolve", "M1", "CREDIT_AHEAD", "--actor", "asha", "--note", "backup restored")
+    site.good("recharge", "M1", "20", "--reference", "PAY-2")
+    with site.unchanged():
+        done = site.headend(*words)
+    assert done.status == 2
+    assert "M1 has Rs 50.00 more credit than our books" in done.complaint
+    site.good("recharge", "M1", "50", "--reference", "PAY-1")
+    site.good(*words)
+    assert [row["seq"] for row in site.good("queue", "M1", "--json").json()] == [3, 4]
+    assert site.good("audit", "--in-flight").status == 0
+
+
+def test_all_of_a_kind_are_resolved_and_those_left_are_named(site: Site) -> None:
+    put_old_backup(site)
+    words = ("--actor", "asha", "--note", "backup restored")
+    text = site.good("exceptions", "resolve-all", "CREDIT_AHEAD", *words).output
+    assert "0 resolved, 1 left open" in text
+    assert "has Rs 70.00 more credit than our books" in text
+    site.good("recharge", "M2", "30", "--reference", "PAY-3")
+    done = site.good(
+        "exceptions", "resolve-all", "CREDIT_TOTAL_DIFFERS", *words, "--region", "R1", "--json"
+    ).json()
+    assert (done["resolved"], done["left"]) == (1, [])
+    with site.unchanged():
+        refused = site.headend("exceptions", "resolve-all", "METER_SILENT", *words)
+    assert refused.status == 2
+    assert "CREDIT_AHEAD" in refused.complaint
+
+
 def test_what_is_not_open_cannot_be_resolved(site: Site) -> None:
     with site.unchanged():
         done = site.headend("exceptions", "resolve", "M1", "METER_SILENT", "--actor", "a clerk", "--note", "n")

@@ -11,6 +11,9 @@ from headend.domain.protected_hours import ProtectedHours
 from headend.rules import load_rules
 from headend.service.policies import ISSUE_LIMIT, POLICY_DAYS, RENEW_BEFORE_S, Policies
 from headend.service.ports import StoreError
+from headend.service.resolutions import Outcome as ResolutionOutcome
+from headend.service.resolutions import resolve_exception
+from headend.wire.errors import RefusalCode
 from headend.wire.messages import Outcome, PolicyResult
 
 
@@ -188,3 +191,40 @@ def test_looking_again_costs_one_look_for_new_meters_only(bench: ProtectBench) -
     assert not service.has_work()
     assert ISSUE_LIMIT > 100
     assert bench.rules.protection.hours != ProtectedHours()
+
+
+def test_store_that_is_behind_its_meters_issues_a_policy_above_theirs_once_a_person_says_so(
+    bench: ProtectBench,
+) -> None:
+    """As after a restore from a backup: the meters hold versions that this store never issued."""
+    bench.live(HOUR_S)
+    for meter in ("M1", "M2"):
+        bench.results(PolicyResult(meter=meter, version=4, outcome=Outcome.APPLIED, at_s=bench.clock.now_s()))  # type: ignore[arg-type]
+    bench.run()
+    assert bench.exception_kinds() == [("M1", "POLICY_AHEAD"), ("M2", "POLICY_AHEAD")]
+    with bench.command_line() as uow:
+        done = resolve_exception("M2", "POLICY_AHEAD", "asha", "an old backup", uow, bench.clock.now_s())
+    assert done.outcome is ResolutionOutcome.RESOLVED
+    bench.live(60)
+    assert [version for version, _ in policies(bench)] == [1, 5]
+    assert (held(bench, "M1"), held(bench, "M2")) == ((5, 5), (5, 5)), "one resolution is enough for a region"
+    assert bench.exceptions() == []
+    bench.live(HOUR_S)
+    assert len(policies(bench)) == 2, "and it is issued once"
+
+
+def test_policy_that_the_meter_has_with_another_content_is_not_given_up_silently(bench: ProtectBench) -> None:
+    bench.obeys = False
+    bench.live(HOUR_S)
+    refused = PolicyResult(
+        meter="M1", version=1, outcome=Outcome.REJECTED, code=RefusalCode.OLDER_VERSION, at_s=bench.clock.now_s()
+    )
+    bench.results(refused)  # type: ignore[arg-type]
+    bench.run()
+    assert bench.exception_kinds() == [("M1", "POLICY_AHEAD")]
+    assert "REJECTED" not in bench.states("M1")
+    with bench.command_line() as uow:
+        resolve_exception("M1", "POLICY_AHEAD", "asha", "an old backup", uow, bench.clock.now_s())
+    bench.obeys = True
+    bench.live(60)
+    assert held(bench, "M1") == (2, 2)
