@@ -5,11 +5,19 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from headend.adapters.sqlite_statements import SQL, SqliteStatements
 from headend.domain.delivery import DeliveryKind
+from headend.domain.exception_kind import ExceptionKind
 from headend.service.ports.lost_numbers import LostNumbers, Word
+from headend.service.rows import ExceptionRow
 
 
 class SqliteLostNumberRows(SqliteStatements):
     """`LostNumberRows` by the named statements of `sql/lost_numbers.sql`."""
+
+    def exceptions_of_kind(
+        self, kind: ExceptionKind, region: str | None, after: int, limit: int
+    ) -> list[tuple[int, ExceptionRow]]:
+        rows = self._all("exceptions_of_kind", kind, region, after, limit)
+        return [(number, ExceptionRow(*row)) for number, *row in rows]
 
     def credit_words(self, meter_keys: Iterable[int]) -> list[tuple[int, str, Word]]:
         rows = self._all("words", json.dumps(list(meter_keys)))

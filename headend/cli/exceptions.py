@@ -18,12 +18,13 @@ from headend.cli.options import (
     read_config,
 )
 from headend.cli.output import as_json, print_json, print_table
+from headend.cli.progress import progress
 from headend.domain.calendar import local_text
 from headend.domain.exception_kind import ExceptionKind
 from headend.domain.units import format_rupees
 from headend.errors import HeadendError
 from headend.service.exceptions import ADVICE
-from headend.service.resolutions import COUNTERS, MOST_LOST, Outcome, Resolution, resolve_all
+from headend.service.resolutions import COUNTERS, MOST_LOST, Outcome, Resolution, resolve_page
 from headend.service.resolutions import resolve_exception as close_exception
 from headend.service.rows import ExceptionRow
 
@@ -144,9 +145,15 @@ def resolve_all_exceptions(
     checked_reason(note, "note")
     if kind not in COUNTERS:
         raise HeadendError(f"{kind} is looked at meter by meter; resolve-all takes {', '.join(COUNTERS)}")
-    with bootstrap.store(settings) as opened, opened.transaction() as uow:
-        now_s = bootstrap.clock(settings).now_s()
-        resolutions = resolve_all(ExceptionKind(kind), region, actor, note, uow, now_s)
+    resolutions: list[Resolution] = []
+    after: int | None = 0
+    with bootstrap.store(settings) as opened, progress("looked at") as tell:
+        while after is not None:
+            with opened.transaction() as uow:
+                now_s = bootstrap.clock(settings).now_s()
+                page, after = resolve_page(ExceptionKind(kind), region, after, actor, note, uow, now_s)
+            resolutions += page
+            tell(len(resolutions))
     left = [each for each in resolutions if each.outcome is not Outcome.RESOLVED]
     resolved = len(resolutions) - len(left)
     if json:

@@ -21,6 +21,9 @@ from headend.service.rows import ExceptionRow, MeterRow
 MOST_LOST: Final = 100_000
 """Numbers of one meter between two backups; a meter that is farther ahead than this is not believed."""
 
+PAGE: Final = 500
+"""Exceptions that one commit resolves: others write in between."""
+
 COUNTERS: Final = {
     ExceptionKind.CREDIT_AHEAD: DeliveryKind.CREDIT,
     ExceptionKind.CREDIT_TOTAL_DIFFERS: DeliveryKind.CREDIT,
@@ -58,16 +61,16 @@ def resolve_exception(meter: str, kind: str, actor: str, note: str, uow: UnitOfW
     return _resolve(rows[0], actor, note, uow, now_s) if rows else Resolution(meter, kind, Outcome.NOT_OPEN)
 
 
-def resolve_all(
-    kind: ExceptionKind, region: str | None, actor: str, note: str, uow: UnitOfWork, now_s: int
-) -> list[Resolution]:
-    """Close all open exceptions of one of the kinds that an old backup brings about, as far as that is safe."""
+def resolve_page(
+    kind: ExceptionKind, region: str | None, after: int, actor: str, note: str, uow: UnitOfWork, now_s: int
+) -> tuple[list[Resolution], int | None]:
+    """Close a page of the open exceptions of one of the kinds that an old backup brings about, where that is safe.
+
+    Returns what came of each, and the exception to go on after; None: there are no more.
+    """
     assert kind in COUNTERS, "all others are looked at one by one"
-    regions = uow.regions_of_meters() if region is not None else {}
-    rows = [row for row in uow.exceptions(None, -1) if row.kind == kind]
-    return [
-        _resolve(row, actor, note, uow, now_s) for row in rows if region is None or regions[row.meter] == region
-    ]
+    rows = uow.exceptions_of_kind(kind, region, after, PAGE)
+    return [_resolve(row, actor, note, uow, now_s) for _, row in rows], rows[-1][0] if len(rows) == PAGE else None
 
 
 def _resolve(row: ExceptionRow, actor: str, note: str, uow: UnitOfWork, now_s: int) -> Resolution:
@@ -110,6 +113,9 @@ def _take_over(
     """Take a meter's numbers as given, and order anew above them what it is to have; what was taken over."""
     issued, applied = _issued(counter, meter), _applied(counter, meter)
     if word.number <= applied:
+        return {}
+    if counter is DeliveryKind.POLICY and word.number <= uow.last_lost_policy(meter.region):
+        # Another meter of the region said as much: the policy above it is for all.
         return {}
     if counter is DeliveryKind.CREDIT:
         # Also above our own: some of those may have gone out, with a total that is another by now.

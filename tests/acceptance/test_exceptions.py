@@ -86,9 +86,8 @@ def test_all_of_a_kind_are_resolved_and_those_left_are_named(site: Site) -> None
     assert "0 resolved, 1 left open" in text
     assert "has Rs 70.00 more credit than our books" in text
     site.good("recharge", "M2", "30", "--reference", "PAY-3")
-    done = site.good(
-        "exceptions", "resolve-all", "CREDIT_TOTAL_DIFFERS", *words, "--region", "R1", "--json"
-    ).json()
+    of_region = ("CREDIT_TOTAL_DIFFERS", "--region", "R1", "--json")
+    done = site.good("exceptions", "resolve-all", *of_region, *words).json()
     assert (done["resolved"], done["left"]) == (1, [])
     with site.unchanged():
         refused = site.headend("exceptions", "resolve-all", "METER_SILENT", *words)

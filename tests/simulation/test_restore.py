@@ -12,7 +12,7 @@ from headend.domain.calendar import day_of
 from headend.domain.exception_kind import ExceptionKind
 from headend.domain.ledger import RecordOutcome
 from headend.service.manual_readings import EntryOutcome, ManualReading, enter_reading
-from headend.service.resolutions import Outcome, resolve_all, resolve_exception
+from headend.service.resolutions import Outcome, resolve_exception, resolve_page
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
@@ -54,7 +54,7 @@ def resolve_what_is_ahead(world: World) -> list[Outcome]:
     outcomes = []
     for kind in (ExceptionKind.CREDIT_AHEAD, ExceptionKind.CREDIT_TOTAL_DIFFERS, ExceptionKind.RELAY_AHEAD):
         with world.store.other_process() as uow:
-            done = resolve_all(kind, None, "asha", "backup of the night", uow, world.clock.now_s())
+            done, _ = resolve_page(kind, None, 0, "asha", "backup of the night", uow, world.clock.now_s())
         outcomes += [each.outcome for each in done]
     return outcomes
 

@@ -1,3 +1,11 @@
+-- exceptions_of_kind --
+-- A page of open ones: (kind, region or null, after exception_id, limit).
+SELECT e.exception_id, e.kind, m.meter, e.detail, e.first_at_s, e.last_at_s, e.count, e.resolved_at_s, e.resolved_by,
+       e.resolution, e.said_number, e.said_total_micros, e.said_at_s
+FROM exception AS e JOIN meter AS m USING (meter_key) JOIN gateway AS g USING (gateway_key)
+WHERE e.exception_id > ?3 AND e.kind = ?1 AND e.resolved_at_s IS NULL AND (?2 IS NULL OR g.region = ?2)
+ORDER BY e.exception_id LIMIT ?4;
+
 -- words --
 -- What these meters (a JSON array of keys) said of their credit counter that a person has to look at.
 SELECT e.meter_key, e.kind, e.said_number, e.said_total_micros, e.said_at_s

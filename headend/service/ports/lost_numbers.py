@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from headend.domain.delivery import DeliveryKind
+from headend.domain.exception_kind import ExceptionKind
+from headend.service.rows import ExceptionRow
 
 
 class Word(NamedTuple):
@@ -26,6 +28,11 @@ class LostNumbers(NamedTuple):
 
 class LostNumberRows(Protocol):
     """What the store holds of numbers that a lost store gave out."""
+
+    def exceptions_of_kind(
+        self, kind: ExceptionKind, region: str | None, after: int, limit: int
+    ) -> list[tuple[int, ExceptionRow]]:
+        """A page of the open exceptions of a kind (None: of all regions), each with its number."""
 
     def credit_words(self, meter_keys: Iterable[int]) -> list[tuple[int, str, Word]]:
         """(meter_key, kind of exception, word) of these meters' open exceptions about their credit counter."""

@@ -4,7 +4,7 @@ import pytest
 from unit.service.bench import RUPEE, START_S, TIMEOUT_S, Bench
 
 from headend.domain.exception_kind import ExceptionKind
-from headend.service.resolutions import MOST_LOST, Outcome, Resolution, resolve_all, resolve_exception
+from headend.service.resolutions import MOST_LOST, Outcome, Resolution, resolve_exception, resolve_page
 
 
 def resolve(bench: Bench, kind: str, meter: str = "M1") -> Resolution:
@@ -185,14 +185,30 @@ def test_all_of_a_kind_are_resolved_as_far_as_that_is_safe(online: Bench) -> Non
     online.run()
     online.recharge("M2", "PAY-1")
     with online.store.transaction() as uow:
-        elsewhere = resolve_all(ExceptionKind.CREDIT_AHEAD, "R9", "asha", "n", uow, online.clock.now_s())
-        done = resolve_all(ExceptionKind.CREDIT_AHEAD, "R1", "asha", "n", uow, online.clock.now_s())
-    assert elsewhere == []
+        now_s = online.clock.now_s()
+        elsewhere = resolve_page(ExceptionKind.CREDIT_AHEAD, "R9", 0, "asha", "n", uow, now_s)
+        done, after = resolve_page(ExceptionKind.CREDIT_AHEAD, "R1", 0, "asha", "n", uow, now_s)
+    assert (elsewhere, after) == (([], None), None)
     assert [(each.meter, each.outcome) for each in done] == [
         ("M1", Outcome.METER_HAS_MORE),
         ("M2", Outcome.RESOLVED),
     ]
     assert online.exception_kinds() == [("M1", "CREDIT_AHEAD")]
+
+
+def test_all_are_resolved_page_by_page(online: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headend.service.resolutions.PAGE", 1)
+    online.hello(("M1", 0, 1, 5 * RUPEE, 0), ("M2", 0, 1, 0, 0))
+    online.run()
+    after: int | None = 0
+    pages = []
+    while after is not None:
+        with online.store.transaction() as uow:
+            page, after = resolve_page(
+                ExceptionKind.CREDIT_AHEAD, None, after, "asha", "n", uow, online.clock.now_s()
+            )
+        pages.append([each.meter for each in page])
+    assert pages == [["M1"], ["M2"], []], "those that are left are not looked at again"
 
 
 @pytest.mark.parametrize("kind", ["CREDIT_AHEAD", "RELAY_AHEAD"])
