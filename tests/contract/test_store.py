@@ -16,6 +16,7 @@ from headend.domain.ledger import GENESIS_HASH, Transfer, TransferKind, chain_ha
 from headend.domain.reconcile import ExceptionKind, HeadendView
 from headend.service.ports import Store, StoreError, UnitOfWork
 from headend.service.ports.billing import SettledDay
+from headend.service.ports.lost_numbers import LostNumbers, Word
 from headend.service.rows import Lane, NewTransfer, Registration
 from headend.service.settle import settle_days
 from headend.service.traffic import GatewayId
@@ -699,3 +700,84 @@ def test_each_check_finds_what_it_is_for(uow: UnitOfWork, tampering: str | None)
     assert {check for check, violations in found.items() if violations} == TAMPERING.get(tampering or "", set())
     named = {subject for violations in found.values() for subject, _ in violations}
     assert named <= {"M1", "all accounts", "consumer/M1", "charges", "energy"}
+
+
+# --- numbers of a lost store --------------------------------------------------------------------------------
+
+
+def test_open_credits_go_on_above_lost_numbers_in_their_order(uow: UnitOfWork) -> None:
+    m1 = key(uow, "M1")
+    for number in (1, 2, 3):
+        recharge(uow, "M1", f"PAY-{number}", number)
+    uow.apply_credits([(m1, 1, NOW_S, 1)])
+    assert uow.first_open(m1, DeliveryKind.CREDIT) == 2
+    assert uow.first_open(m1, DeliveryKind.RELAY) is None
+    uow.take_over_credit(LostNumbers(m1, DeliveryKind.CREDIT, 2, 7, Word(7, 4, NOW_S + 5)))
+    recharge(uow, "M1", "PAY-4", 4)
+    rows = uow.queue("M1", 0, 10)
+    assert [(row.seq, row.reference, row.state) for row in rows] == [
+        (1, "PAY-1", "APPLIED"),
+        (8, "PAY-2", "QUEUED"),
+        (9, "PAY-3", "QUEUED"),
+        (10, "PAY-4", "QUEUED"),
+    ]
+    assert uow.credit_totals([(m1, 7)]) == {m1: 4}, "what the meter said"
+    assert uow.credit_totals([(m1, 6)]) == {}
+    assert uow.violations("sequences_have_no_gap") == []
+    assert uow.violations("applied_by_the_meter") == []
+    assert list(uow.all_lost_numbers()) == [("M1", DeliveryKind.CREDIT, 2, 7, 7, 4)]
+
+
+def test_credit_with_a_lost_number_or_a_gap_is_a_violation(uow: UnitOfWork) -> None:
+    m1 = key(uow, "M1")
+    uow.take_over_credit(LostNumbers(m1, DeliveryKind.CREDIT, 1, 3, Word(3, 0, NOW_S)))
+    assert uow.violations("sequences_have_no_gap") == []
+    uow._connection.execute("UPDATE lost_numbers SET to_number = 4")  # type: ignore[attr-defined]
+    assert [subject for subject, _ in uow.violations("sequences_have_no_gap")] == ["M1"]
+    recharge(uow, "M1", "PAY-1")
+    found = [detail for _, detail in uow.violations("sequences_have_no_gap")]
+    assert any("a lost store gave out" in detail for detail in found)
+
+
+def test_relay_versions_go_on_above_lost_ones(uow: UnitOfWork) -> None:
+    m1 = key(uow, "M1")
+    uow.issue_relay("M1", "closed", "r", None, NOW_S)
+    uow.take_over_relay(LostNumbers(m1, DeliveryKind.RELAY, 1, 5, Word(5, None, NOW_S)))
+    assert uow.issue_relay("M1", "closed", "r", None, NOW_S) == 6
+    uow.take_over_relay(LostNumbers(m1, DeliveryKind.RELAY, 1, 2, Word(2, None, NOW_S)))
+    assert uow.issue_relay("M1", "closed", "r", None, NOW_S) == 7, "a version never falls"
+
+
+def test_lost_policies_are_the_regions(uow: UnitOfWork) -> None:
+    assert uow.last_lost_policy("R1") == 0
+    uow.take_over_policy(LostNumbers(key(uow, "M1"), DeliveryKind.POLICY, 1, 5, Word(5, None, NOW_S)))
+    assert (uow.last_lost_policy("R1"), uow.last_lost_policy("R9")) == (5, 0)
+    for meter, number in (("M1", 5), ("M2", 6)):
+        word = Word(number, None, NOW_S)
+        uow.add_exception(ExceptionKind.POLICY_AHEAD, key(uow, meter), "d", NOW_S, word)
+    assert uow.close_policies_ahead("R9", 9, NOW_S) == 0
+    assert uow.close_policies_ahead("R1", 6, NOW_S) == 1
+    assert [row.meter for row in uow.exceptions(None, 10)] == ["M2"]
+
+
+def test_newest_word_of_a_meter_stands_with_its_exception(uow: UnitOfWork) -> None:
+    m1 = key(uow, "M1")
+    for word in (Word(5, 50, 100), Word(6, 60, 200), Word(4, 40, 150), None):
+        uow.add_exception(ExceptionKind.CREDIT_AHEAD, m1, "d", NOW_S, word)
+    assert uow.credit_words([m1, key(uow, "M2")]) == [(m1, "CREDIT_AHEAD", Word(6, 60, 200))]
+    (row,) = uow.exceptions("M1", 10)
+    assert (row.said_number, row.said_total_micros, row.said_at_s) == (6, 60, 200)
+    assert uow.exceptions_of_kind(ExceptionKind.CREDIT_AHEAD, "R1", 0, 10)[0][1] == row
+    assert uow.exceptions_of_kind(ExceptionKind.RELAY_AHEAD, None, 0, 10) == []
+    uow.resolve_exceptions([(m1, "CREDIT_AHEAD")], "a", "n", NOW_S)
+    assert uow.credit_words([m1]) == []
+
+
+def test_what_was_never_sent_is_known(uow: UnitOfWork) -> None:
+    m1 = key(uow, "M1")
+    for _ in range(2):
+        uow.issue_relay("M1", "closed", "r", None, NOW_S)
+    send(uow, lane(uow, "M1", DeliveryKind.RELAY))
+    asked = [(m1, DeliveryKind.RELAY, number) for number in (1, 2, 3)]
+    assert uow.never_sent(asked) == {asked[0]}
+    assert uow.never_sent([]) == set()

@@ -252,3 +252,17 @@ def test_policy_that_the_meter_holds_is_applied_and_one_that_we_never_issued_is_
 ) -> None:
     ours = replace(OURS, policy_version=5, applied_policy_version=3)
     assert found(replace(EQUAL, policy_version=held), ours) == finding
+
+
+def test_what_is_ahead_comes_with_the_meters_own_number() -> None:
+    theirs = replace(EQUAL, credit_seq=8, relay_version=5, policy_version=9)
+    said = {
+        finding.kind: finding.said_number
+        for finding in reconcile(theirs, OURS, None)
+        if isinstance(finding, Exceptional)
+    }
+    assert said == {
+        ExceptionKind.CREDIT_AHEAD: 8,
+        ExceptionKind.RELAY_AHEAD: 5,
+        ExceptionKind.POLICY_AHEAD: 9,
+    }
