@@ -104,7 +104,9 @@ def open_books(course: Course, log: MeterLog, promises: Promises, credits: dict[
     """Keep the books of a whole run."""
     places = [course.registered.get(meter) for meter in log.meters]
     first = promises.mix[0]
-    categories = [first[0] if place is None else place.category for place in places]
+    known = [first[0] if place is None else place.category for place in places]
+    # A home without a category, or with one that nobody promised anything for, pays the first one's prices.
+    categories = [category if category in promises.prices else first[0] for category in known]
     loads_w = [first[1] if place is None else place.load_w for place in places]
     groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     for row, group in enumerate(zip(categories, loads_w, strict=True)):

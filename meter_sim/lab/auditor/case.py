@@ -7,8 +7,9 @@ that was shifted, or wall time in a run of processes, is given the slack that th
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 from meter_sim.lab.auditor.books import Books, Credit, open_books
@@ -29,6 +30,7 @@ SLACK_WALL_S: Final = 2.0
 SLACK_SIMULATED_S: Final = 60
 
 DOWN: Final = frozenset({"headend", "broker", "fleet"})
+PLAN_KINDS: Final = ("ARREARS", "INSTALMENT", "REFUND")
 LOSING: Final = frozenset({"store-restore", "store-lies"})
 """Faults after which commits may be gone that were answered: no store can help it, only who asks again."""
 
@@ -71,6 +73,9 @@ class Case:
     openings: list[Move] = field(default_factory=list)
     applied_at_s: dict[str, int] = field(default_factory=dict)
     """When a meter counted a recharge, by reference and its own log; not there: it has not, or nobody knows."""
+    moved: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """(posted_at_s, micros) that arrears plans moved onto a home's account; below 0: away from it."""
+    _wrong_balances: list[str] | None = None
 
     @property
     def last_loss_s(self) -> int:
@@ -96,6 +101,16 @@ class Case:
             and each.at_s > self.course.start_s
             and each.reference in self.applied_at_s
         ]
+
+    def moved_micros(self, meter: str, at_s: int = 1 << 62) -> int:
+        """What arrears plans had moved onto a home's account up to a time."""
+        return sum(micros for posted_at_s, micros in self.moved.get(meter, ()) if posted_at_s <= at_s)
+
+    def wrong_balances(self) -> list[str]:
+        """Homes whose balance at the end is not exactly theirs, in words; only where there is a store."""
+        if self._wrong_balances is None:
+            self._wrong_balances = list(_wrong_balances(self))
+        return self._wrong_balances
 
     def wish_of(self) -> dict[tuple[str, int], Wish]:
         """The wish behind each order to open that was issued, by meter and version."""
@@ -138,6 +153,7 @@ def read_case(folder: RunFolder) -> Case:
         fleet_clock_s=_clock_s(course.faults, "fleet"),
         openings=log.openings(),
         applied_at_s={} if store is None else _applied(store, log),
+        moved={} if store is None else _moved(store),
     )
 
 
@@ -188,6 +204,43 @@ def _applied(store: Store, log: MeterLog) -> dict[str, int]:
         if place < len(credited):
             found[references[delivery.transfer_id]] = credited[place].at_s
     return found
+
+
+def _moved(store: Store) -> dict[str, list[tuple[int, int]]]:
+    meters = {meter.account_key: meter.meter for meter in store.meters.values()}
+    moved: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for transfer in store.transfers:
+        if transfer.kind in PLAN_KINDS:
+            for account, micros in (
+                (transfer.credit, transfer.amount_micros),
+                (transfer.debit, -transfer.amount_micros),
+            ):
+                if account in meters:
+                    moved[meters[account]].append((transfer.posted_at_s, micros))
+    return dict(moved)
+
+
+def _wrong_balances(case: Case) -> Iterator[str]:
+    """Posted money, charged days and register, each against the judge's own."""
+    store, log = case.store, case.log
+    if store is None:
+        return
+    last_day = log.days[-1].toordinal() if log.days else None
+    for meter, row in log.rows.items():
+        ours = store.meters.get(meter)
+        if ours is None:
+            yield f"{meter}: not in the store"
+            continue
+        account = store.accounts[ours.account_key]
+        posted = account.credits_micros - account.debits_micros - case.moved_micros(meter)
+        credited = sum(credit.micros for credit in case.books.credits.get(meter, ()))
+        wanted = credited - int(case.books.charged_micros[row, -1])
+        if posted != wanted:
+            yield f"{meter}: {posted} micros posted, by the receipts and the meter {wanted}"
+        elif last_day is not None and ours.settled_day != last_day:
+            yield f"{meter}: charged up to {date.fromordinal(ours.settled_day)}, not {log.days[-1]}"
+        elif log.taken_wh.shape[1] and ours.register_wh != log.taken_wh[row, -1]:
+            yield f"{meter}: shown by a register of {ours.register_wh} Wh, it is {log.taken_wh[row, -1]}"
 
 
 def _slack_s(course: Course) -> int:

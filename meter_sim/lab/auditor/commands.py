@@ -169,7 +169,9 @@ def _gapless(case: Case, store: Store) -> Finding:
                     yield f"{meter}: counted {each.total_micros} micros as credit {each.seq}, sent was {on_wire}"
                 counted[meter, each.seq] = each.total_micros
         for delivery in store.deliveries:
-            theirs = counted.get((delivery.meter, delivery.seq)) if delivery.kind == "CREDIT" else None
+            # One that was never sent can still be given another number.
+            sent_once = delivery.kind == "CREDIT" and delivery.attempts > 0
+            theirs = counted.get((delivery.meter, delivery.seq)) if sent_once else None
             if theirs not in (None, delivery.credit_total_micros):
                 yield f"{delivery.meter}: credit {delivery.seq} stands for another one than the meter counted"
 
@@ -194,14 +196,8 @@ def _given_out(case: Case) -> dict[str, int]:
 
 def _answered(case: Case, store: Store) -> Finding:
     wire = case.wire
-    highest: dict[str, int] = {}
-    others: set[tuple[str, str, int]] = set()
-    for heard in [] if wire is None else wire.heard:
-        if heard.kind == "CREDIT":
-            highest[heard.meter] = max(highest.get(heard.meter, 0), heard.number)
-        elif heard.applied:
-            others.add((heard.meter, heard.kind, heard.number))
     applied = [delivery for delivery in store.deliveries if delivery.state == "APPLIED"]
+    silent = set() if wire is None or not wire.complete else _unheard(wire, applied)
 
     def wrong() -> Iterator[str]:
         for delivery in applied:
@@ -210,18 +206,22 @@ def _answered(case: Case, store: Store) -> Finding:
                 yield f"{_name(delivery)}: applied at {delivery.applied_at_s}, and the meter knows nothing of it"
             elif delivery.applied_at_s is not None and delivery.applied_at_s + case.fleet_clock_s < done_s:
                 yield f"{_name(delivery)}: applied at {delivery.applied_at_s}, by the meter at {done_s}"
-            if wire is None:
-                continue
-            if delivery.kind == "CREDIT":
-                heard_of = delivery.seq <= highest.get(delivery.meter, 0)
-            else:
-                heard_of = (delivery.meter, delivery.kind, delivery.seq) in others
-            if not heard_of and wire.complete:
+            if (delivery.meter, delivery.kind, delivery.seq) in silent:
                 yield f"{_name(delivery)}: applied, and no answer of the meter ever came"
 
-    holds = f"{len(applied):,} deliveries applied, {0 if wire is None else len(wire.heard):,} answers heard"
+    holds = f"{len(applied):,} deliveries applied"
     not_shown = NO_WIRE if wire is None else "" if applied else "nothing was applied"
     return found("I12", wrong(), holds, not_shown=not_shown)
+
+
+def _unheard(wire: Wire, applied: list[Delivery]) -> set[tuple[str, str, int]]:
+    """Those of which no meter said that it has done them."""
+    asked = {(delivery.meter, delivery.kind, delivery.seq) for delivery in applied}
+    for look in (wire.results, wire.greetings):
+        if asked:
+            heard = look()
+            asked = {each for each in asked if not heard.says(*each)}
+    return asked
 
 
 def _done_at_s(case: Case, delivery: Delivery) -> int | None:

@@ -9,7 +9,6 @@ from meter_sim.lab.auditor.case import Case
 from meter_sim.lab.auditor.course import Request
 from meter_sim.lab.auditor.cuts import Cuts
 from meter_sim.lab.auditor.money import differences
-from meter_sim.lab.auditor.outside import wrong_balances
 from meter_sim.lab.auditor.promises import HOUR_S
 from meter_sim.lab.auditor.protection import left_dark
 from meter_sim.lab.result import Finding, Verdict
@@ -86,7 +85,7 @@ def _store(case: Case) -> dict[str, float | None]:
     )
     return {
         "credits_pending": pending,
-        "balances_wrong": len(wrong_balances(case)),
+        "balances_wrong": len(case.wrong_balances()),
         "exceptions_open": len(store.exceptions),
         "dead_letters": store.dead_letters,
     }

@@ -163,7 +163,9 @@ def differences(case: Case) -> tuple[list[tuple[str, str, int]], list[tuple[str,
             amounts = known[meter] + maybe[meter]
             doubled.append((meter, f"{meter}: {excess} micros more than {most}", _fewest(amounts, excess)))
         elif counted not in (least - waiting[meter], most):
-            unknown.append(f"{meter}: {counted} micros counted, between {least} and {most} asked for")
+            unknown.append(
+                f"{meter}: {counted} micros counted, {least} to {most} accepted, {waiting[meter]} waiting"
+            )
     return lost, doubled, unknown
 
 
@@ -328,6 +330,9 @@ def _wrong_days(case: Case, store: Store, expected: dict[tuple[str, int], tuple[
 
 def _wrong_readings(case: Case, store: Store) -> Iterator[str]:
     yield from store.contradictions
+    # What a stranger sent in a meter's name is kept as it came; billing it is another matter.
+    if store.strangers and not any(fault.kind == "hostile-payload" for fault in case.course.faults):
+        yield f"{store.strangers} readings in the store that no meter took"
     taken, held = case.log.taken_wh, store.held_wh
     wrong = (held != ABSENT) & (held != taken)
     if case.caught_up:

@@ -90,7 +90,7 @@ def _wrong_basis(wish: Wish, case: Case) -> Iterator[str]:
     ours += case.books.credited_micros(wish.meter, wish.decided_at_s) - case.books.credited_micros(
         wish.meter, read_at_s
     )
-    ours += plan_micros(case, wish.meter, wish.decided_at_s)
+    ours += case.moved_micros(wish.meter, wish.decided_at_s)
     # Days that are not charged yet are rounded together.
     if ours > balance + (ROUNDING + 1) * promises.paisa_micros + _fixed_micros(case, row):
         yield f"cut on a balance of {balance} micros, by the meter and the receipts it was {ours}"
@@ -101,19 +101,6 @@ def _fixed_micros(case: Case, row: int) -> int:
     prices = case.promises.prices[case.books.categories[row]]
     days = case.log.days
     return prices.fixed_micros(case.books.loads_w[row], days[0]) * 2 if days else 0
-
-
-def plan_micros(case: Case, meter: str, at_s: int) -> int:
-    """What arrears plans had moved onto a home's account up to a time; below 0: away from it."""
-    store = case.store
-    if store is None or not store.plans:
-        return 0
-    account = store.meters[meter].account_key
-    moved = 0
-    for transfer in store.transfers:
-        if transfer.kind in ("ARREARS", "INSTALMENT", "REFUND") and transfer.posted_at_s <= at_s:
-            moved += transfer.amount_micros * ((transfer.credit == account) - (transfer.debit == account))
-    return moved
 
 
 def _uncited(case: Case, store: Store) -> Iterator[str]:

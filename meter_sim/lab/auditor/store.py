@@ -191,7 +191,9 @@ class Store:
     held_wh: Integers = field(default_factory=lambda: np.empty((0, 0), np.int64))
     """The readings, as `MeterLog.taken_wh`."""
     contradictions: list[str] = field(default_factory=list)
-    """Readings with two registers, or that no meter took."""
+    """Readings with two registers."""
+    strangers: int = 0
+    """Readings that no meter took."""
 
     @property
     def recharges(self) -> dict[str, Transfer]:
@@ -255,18 +257,17 @@ def _read_segments(run: Any, store: Store, log: MeterLog) -> None:
     for meter in store.meters.values():
         row_of[meter.meter_key] = log.rows.get(meter.meter, ABSENT)
     store.held_wh = held = np.full_like(log.taken_wh, ABSENT)
-    strangers = 0
     for blobs in run.execute("SELECT meter_keys, seqs, registers_wh FROM segment ORDER BY segment_id"):
         keys, seqs, registers = (np.frombuffer(blob, "<i8") for blob in blobs)
         known = (keys >= 0) & (keys < len(row_of)) & (seqs >= 1) & (seqs <= held.shape[1])
         rows = row_of[np.where(known, keys, 0)]
         known &= rows != ABSENT
-        strangers += int((~known).sum())
+        store.strangers += int((~known).sum())
         rows, columns, registers = rows[known], seqs[known] - 1, registers[known]
         before = held[rows, columns]
-        for index in np.flatnonzero((before != ABSENT) & (before != registers)):
+        held[rows, columns] = registers
+        # The same reading may also stand twice in one segment.
+        twice = ((before != ABSENT) & (before != registers)) | (held[rows, columns] != registers)
+        for index in np.flatnonzero(twice):
             meter_id = log.meters[rows[index]]
             store.contradictions.append(f"{meter_id} reading {columns[index] + 1} has two registers in the store")
-        held[rows, columns] = registers
-    if strangers:
-        store.contradictions.append(f"{strangers} readings in the store that no meter took")

@@ -32,9 +32,9 @@ SELECT at_s, payload FROM wire
 WHERE link = 'headend' AND direction = 'up' AND topic LIKE '%/commands' AND payload IS NOT NULL ORDER BY frame_id
 """
 _HEARD: Final = """
-SELECT at_s, topic, payload FROM wire
+SELECT payload FROM wire
 WHERE link = 'headend' AND direction = 'down' AND fate NOT IN ('lost', 'corrupted') AND payload IS NOT NULL
-    AND (topic LIKE '%/results' OR topic LIKE '%/hello') ORDER BY frame_id
+    AND topic LIKE ? ORDER BY frame_id
 """
 _ALL: Final = "SELECT at_s, link, direction, topic, digest, fate FROM wire ORDER BY frame_id"
 
@@ -50,34 +50,71 @@ class Sent(NamedTuple):
     expires_at_s: int | None
 
 
-class Heard(NamedTuple):
-    """What a meter said that it holds, as it reached the head-end: up to this number (credit), or just this."""
+@dataclass(slots=True)
+class Heard:
+    """What reached the head-end of what meters have done: credits up to a number, other commands one by one."""
 
-    at_s: int
-    kind: str
-    meter: str
-    number: int
-    applied: bool
+    credits: dict[str, int] = field(default_factory=dict)
+    others: set[tuple[str, str, int]] = field(default_factory=set)
+    """(meter, kind, version)"""
+
+    def credited(self, meter: str, number: int) -> None:
+        """A meter said that it stands at this credit number."""
+        self.credits[meter] = max(self.credits.get(meter, 0), number)
+
+    def says(self, meter: str, kind: str, number: int) -> bool:
+        """Whether a meter said that it has carried this out."""
+        return number <= self.credits.get(meter, 0) if kind == "CREDIT" else (meter, kind, number) in self.others
 
 
 @dataclass(slots=True)
 class Wire:
     """The head-end's link. `complete` False: the log misses something."""
 
+    path: Path
     sent: list[Sent] = field(default_factory=list)
-    heard: list[Heard] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     """Clients of the fleet's link to which something happened on the way."""
     unreadable: int = 0
     """Commands of the head-end that the contract cannot read."""
     complete: bool = True
 
+    def results(self) -> Heard:
+        """What meters answered to commands."""
+        heard = Heard()
+        for message in self._messages(Channel.RESULTS):
+            for result in message.results if isinstance(message, Results) else ():
+                if isinstance(result, CreditResult):
+                    # The counter acknowledges, whatever became of this command.
+                    heard.credited(result.meter, result.seq)
+                elif isinstance(result, RelayResult | PolicyResult) and result.outcome is Outcome.APPLIED:
+                    heard.others.add((result.meter, result.kind.upper(), result.version))
+        return heard
+
+    def greetings(self) -> Heard:
+        """What meters stood at as their gateways said hello: the far greater part of all bytes."""
+        heard = Heard()
+        for message in self._messages(Channel.HELLO):
+            for row in message.meters if isinstance(message, Hello) else ():
+                heard.credited(row.meter, row.credit_seq)
+                heard.others.add((row.meter, "RELAY", row.relay_version))
+                heard.others.add((row.meter, "POLICY", row.policy_version))
+        return heard
+
+    def _messages(self, channel: Channel) -> Iterator[Any]:
+        run = read_only(self.path)
+        try:
+            for (payload,) in run.execute(_HEARD, (f"%/{channel}",)):
+                yield _read(channel, payload)
+        finally:
+            run.close()
+
 
 def read_wire(path: Path) -> Wire:
     """Read it."""
     run = read_only(path)
     try:
-        wire = Wire(heard=list(_heard(run)))
+        wire = Wire(path)
         wire.sent = list(_sent(run, wire))
         touched = "SELECT DISTINCT client FROM wire WHERE link = 'fleet' AND fate <> 'passed'"
         wire.touched = {client for (client,) in run.execute(touched)}
@@ -121,30 +158,6 @@ def _sent(run: Any, wire: Wire) -> Iterator[Sent]:
                     yield Sent(at_s, "POLICY", command.meter, command.version, command.digest, None)
                 case Unknown():
                     pass
-
-
-def _heard(run: Any) -> Iterator[Heard]:
-    for at_s, topic, payload in run.execute(_HEARD):
-        message = _read(Channel.RESULTS if topic.endswith("/results") else Channel.HELLO, payload)
-        if isinstance(message, Hello):
-            for row in message.meters:
-                if row.credit_seq:
-                    yield Heard(at_s, "CREDIT", row.meter, row.credit_seq, True)
-                if row.relay_version:
-                    yield Heard(at_s, "RELAY", row.meter, row.relay_version, True)
-                if row.policy_version:
-                    yield Heard(at_s, "POLICY", row.meter, row.policy_version, True)
-        elif isinstance(message, Results):
-            for result in message.results:
-                if isinstance(result, Unknown):
-                    continue
-                kind, applied = result.kind.upper(), result.outcome is Outcome.APPLIED
-                match result:
-                    case CreditResult():
-                        # The counter acknowledges, whatever became of this command.
-                        yield Heard(at_s, kind, result.meter, result.seq, True)
-                    case RelayResult() | PolicyResult():
-                        yield Heard(at_s, kind, result.meter, result.version, applied)
 
 
 def _read(channel: Channel, payload: bytes) -> Any:
