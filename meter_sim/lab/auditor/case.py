@@ -12,14 +12,19 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
+import numpy as np
+
 from meter_sim.lab.auditor.books import Books, Credit, open_books
 from meter_sim.lab.auditor.course import Broken, Course, Request, read_course
-from meter_sim.lab.auditor.meter_log import MeterLog, Move, read_meter_log
+from meter_sim.lab.auditor.finding import found
+from meter_sim.lab.auditor.meter_log import ABSENT, DatabaseError, MeterLog, Move, read_meter_log
 from meter_sim.lab.auditor.promises import HOUR_S, PROMISES, Promises
 from meter_sim.lab.auditor.store import Store, Transfer, Wish, read_store
 from meter_sim.lab.auditor.wire import Wire, read_wire
+from meter_sim.lab.result import Finding
 from meter_sim.lab.run_folder import RunFolder
 
+NO_STORE: Final = "there is no store to look at"
 LEAST_OUTAGE_S: Final = HOUR_S
 SILENT_S: Final = 2 * HOUR_S
 """So long a gateway is silent before it counts as out."""
@@ -75,6 +80,8 @@ class Case:
     """When a meter counted a recharge, by reference and its own log; not there: it has not, or nobody knows."""
     moved: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """(posted_at_s, micros) that arrears plans moved onto a home's account; below 0: away from it."""
+    store_trouble: str = ""
+    """Why the store cannot be read."""
     _wrong_balances: list[str] | None = None
 
     @property
@@ -102,9 +109,28 @@ class Case:
             and each.reference in self.applied_at_s
         ]
 
+    def without_store(self, invariant: str) -> Finding:
+        """The finding where there is no store: one that is broken is another thing than none."""
+        unknown = [self.store_trouble] if self.store_trouble else []
+        return found(invariant, (), "", not_shown=NO_STORE, unknown=unknown)
+
     def moved_micros(self, meter: str, at_s: int = 1 << 62) -> int:
         """What arrears plans had moved onto a home's account up to a time."""
         return sum(micros for posted_at_s, micros in self.moved.get(meter, ()) if posted_at_s <= at_s)
+
+    def lost_days(self) -> dict[str, int]:
+        """The first day of each home of which a lost store took the midnight with it: it may stay open.
+
+        The meter had its receipt and does not send it again: a person has to enter what it showed.
+        """
+        log, store = self.log, self.store
+        if store is None or not self.losses_s or not log.midnight_columns:
+            return {}
+        columns = np.array(log.midnight_columns)
+        gone = (store.held_wh[:, columns] == ABSENT) & (log.receipted_at_s[:, columns] <= self.last_loss_s)
+        days = log.days
+        rows = np.flatnonzero(gone.any(axis=1))
+        return {log.meters[row]: days[int(np.argmax(gone[row]))].toordinal() for row in rows}
 
     def wrong_balances(self) -> list[str]:
         """Homes whose balance at the end is not exactly theirs, in words; only where there is a store."""
@@ -131,7 +157,13 @@ def read_case(folder: RunFolder) -> Case:
     """Read everything; the run has stopped."""
     course = read_course(folder)
     log = read_meter_log(folder.fleet) if folder.fleet.exists() else MeterLog()
-    store = read_store(folder.store, log) if folder.store.exists() and not course.naive else None
+    store, store_trouble = None, ""
+    if folder.store.exists() and not course.naive:
+        suspect = any(fault.kind == "power-cut" or fault.kind.startswith("store-") for fault in course.faults)
+        try:
+            store = read_store(folder.store, log, suspect=suspect)
+        except DatabaseError as error:
+            store_trouble = f"the store cannot be read: {error}"
     wire = read_wire(folder.wire) if folder.wire.exists() else None
     promises = PROMISES[course.scenario.rules]
     accepted, unanswered = _accepted(course)
@@ -154,6 +186,7 @@ def read_case(folder: RunFolder) -> Case:
         openings=log.openings(),
         applied_at_s={} if store is None else _applied(store, log),
         moved={} if store is None else _moved(store),
+        store_trouble=store_trouble,
     )
 
 
@@ -226,6 +259,7 @@ def _wrong_balances(case: Case) -> Iterator[str]:
     if store is None:
         return
     last_day = log.days[-1].toordinal() if log.days else None
+    lost_days = case.lost_days()
     for meter, row in log.rows.items():
         ours = store.meters.get(meter)
         if ours is None:
@@ -234,10 +268,14 @@ def _wrong_balances(case: Case) -> Iterator[str]:
         account = store.accounts[ours.account_key]
         posted = account.credits_micros - account.debits_micros - case.moved_micros(meter)
         credited = sum(credit.micros for credit in case.books.credits.get(meter, ()))
-        wanted = credited - int(case.books.charged_micros[row, -1])
-        if posted != wanted:
+        open_days = 0 if last_day is None else last_day - ours.settled_day
+        spared_days = 0 if meter not in lost_days else max(0, len(log.days) - open_days)
+        charged = case.books.charged_micros[row]
+        wanted = credited - int(charged[max(0, len(charged) - 1 - open_days) if spared_days else -1])
+        # Where a person entered a midnight, the days around it may each be rounded otherwise.
+        if abs(posted - wanted) > spared_days * case.promises.paisa_micros:
             yield f"{meter}: {posted} micros posted, by the receipts and the meter {wanted}"
-        elif last_day is not None and ours.settled_day != last_day:
+        elif open_days and meter not in lost_days:
             yield f"{meter}: charged up to {date.fromordinal(ours.settled_day)}, not {log.days[-1]}"
         elif log.taken_wh.shape[1] and ours.register_wh != log.taken_wh[row, -1]:
             yield f"{meter}: shown by a register of {ours.register_wh} Wh, it is {log.taken_wh[row, -1]}"

@@ -9,7 +9,6 @@ import numpy as np
 
 from meter_sim.lab.auditor.case import Case
 from meter_sim.lab.auditor.finding import found
-from meter_sim.lab.auditor.money import NO_STORE
 from meter_sim.lab.auditor.promises import HOUR_S
 from meter_sim.lab.auditor.store import Delivery, Store
 from meter_sim.lab.auditor.wire import Wire
@@ -29,7 +28,7 @@ def judge_commands(case: Case) -> list[Finding]:
     store = case.store
     if store is None:
         names = ("I9", "I10", "I11", "I12", "I13", "I14")
-        return [found(name, (), "", not_shown=NO_STORE) for name in names]
+        return [case.without_store(name) for name in names]
     return [
         _committed_first(case, store),
         _counted_once(case, store),

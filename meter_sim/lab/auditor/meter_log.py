@@ -29,6 +29,9 @@ SELECT at_s, meter_key, kind, number, credit_total_micros, relay, code, register
 """
 NEVER_S: Final = 1 << 62
 
+DatabaseError = sqlite.DatabaseError
+"""What reading a damaged file ends in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credited:
@@ -85,6 +88,8 @@ class MeterLog:
     """The start of the run, then each midnight of which all meters took the register."""
     midnight_wh: Integers = field(default_factory=_none)
     """The registers then, a column each."""
+    midnight_columns: list[int] = field(default_factory=list)
+    """Where the readings of these midnights, but the first entry, stand in `taken_wh`."""
     credited: dict[str, list[Credited]] = field(default_factory=dict)
     moves: dict[str, list[Move]] = field(default_factory=dict)
     refusals: list[Refused] = field(default_factory=list)
@@ -153,6 +158,7 @@ def _read_frames(run: Any, first_key: int, openings_wh: Integers, log: MeterLog)
     log.taken_at_s = np.zeros(last_seq, np.int64)
     log.receipted_at_s = np.full(shape, NEVER_S, np.int64)
     by_midnight: dict[int, Integers] = {}
+    columns: dict[int, int] = {}
     for kind, at_s, seq, key, blob in run.execute(_FRAMES):
         registers = np.frombuffer(blob, "<i8")
         rows = slice(key - first_key, key - first_key + len(registers))
@@ -160,8 +166,10 @@ def _read_frames(run: Any, first_key: int, openings_wh: Integers, log: MeterLog)
         log.taken_at_s[seq - 1] = at_s
         if kind == "snapshot" and at_s > log.start_s:
             by_midnight.setdefault(at_s, np.full(len(log.meters), ABSENT, np.int64))[rows] = registers
+            columns[at_s] = seq - 1
     whole = [at_s for at_s, column in by_midnight.items() if (column != ABSENT).all()]
     log.midnights_s = [log.start_s, *whole]
+    log.midnight_columns = [columns[at_s] for at_s in whole]
     log.midnight_wh = np.column_stack([openings_wh, *(by_midnight[at_s] for at_s in whole)])
     for seq, key, rows, at_s in run.execute(_RECEIPTED):
         log.receipted_at_s[key - first_key : key - first_key + rows, seq - 1] = at_s

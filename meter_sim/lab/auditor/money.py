@@ -1,6 +1,5 @@
 """Money, I1 to I8: the ledger held to the answers that were given, and to what the meters drew."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -8,15 +7,14 @@ from typing import Final
 
 import numpy as np
 
-from meter_sim.lab.auditor.case import Accepted, Case
+from meter_sim.lab.auditor.case import NO_STORE, Accepted, Case
 from meter_sim.lab.auditor.course import Request
 from meter_sim.lab.auditor.finding import found
+from meter_sim.lab.auditor.ledger import balanced, chained, folded
 from meter_sim.lab.auditor.meter_log import ABSENT, NEVER_S
-from meter_sim.lab.auditor.store import Plan, Store, Transfer
+from meter_sim.lab.auditor.store import Plan, Store
 from meter_sim.lab.result import Finding
 
-NO_STORE: Final = "there is no store to look at"
-GENESIS: Final = bytes(32)
 DAY_KINDS: Final = ("CHARGE", "ENERGY")
 DYING: Final = frozenset({"power-cut", "store-lies", "store-restore"})
 ENDED: Final = ("PAID", "CANCELLED", "EXPIRED")
@@ -26,110 +24,21 @@ def judge_money(case: Case) -> list[Finding]:
     """I1 to I8."""
     store = case.store
     if store is None:
-        rest = [found(name, (), "", not_shown=NO_STORE) for name in ("I4", "I5", "I6", "I7", "I8")]
-        return [
-            found("I1", (), "", not_shown=NO_STORE),
-            found("I2", (), "", not_shown=NO_STORE),
-            _recharges(case),
-            *rest,
-        ]
+        names = ("I4", "I5", "I6", "I7")
+        first = [case.without_store(name) for name in ("I1", "I2")]
+        rest = [case.without_store(name) for name in names]
+        broken = [case.store_trouble] if case.store_trouble else []
+        return [*first, _recharges(case), *rest, found("I8", broken, "", not_shown=NO_STORE)]
     return [
-        _balanced(case, store),
-        _folded(store),
+        balanced(case, store),
+        folded(store),
         _recharges(case),
         _answers(case, store),
-        _chained(store),
+        chained(store),
         _charged(case, store),
         _plans(store),
         _durable(case, store),
     ]
-
-
-# --- I1, I2, I5: the ledger in itself ----------------------------------------------------------------------
-
-
-def _balanced(case: Case, store: Store) -> Finding:
-    sums = case.course.samples.get("ledger_sum_micros", np.empty(0, np.int64))
-
-    def wrong() -> Iterator[str]:
-        for transfer in store.transfers:
-            if transfer.amount_micros <= 0 or transfer.debit == transfer.credit:
-                accounts = f"{transfer.debit} to {transfer.credit}"
-                yield f"{transfer.reference}: {transfer.amount_micros} micros from {accounts}"
-            elif transfer.debit not in store.accounts or transfer.credit not in store.accounts:
-                yield f"{transfer.reference}: an account that does not exist"
-        total = sum(each.credits_micros - each.debits_micros for each in store.accounts.values())
-        if total:
-            yield f"the accounts add up to {total} micros"
-        for index in np.flatnonzero(sums):
-            yield f"at {case.course.samples['at_s'][index]} the accounts added up to {sums[index]} micros"
-
-    holds = (
-        f"{len(store.transfers):,} transfers, {len(store.accounts):,} accounts, {len(sums):,} looks at their sum"
-    )
-    return found("I1", wrong(), holds, not_shown="" if store.transfers else "nothing was ever transferred")
-
-
-def _folded(store: Store) -> Finding:
-    debits: Counter[int] = Counter()
-    credits: Counter[int] = Counter()
-    recharged: Counter[int] = Counter()
-    for transfer in store.transfers:
-        debits[transfer.debit] += transfer.amount_micros
-        credits[transfer.credit] += transfer.amount_micros
-        if transfer.kind == "RECHARGE":
-            recharged[transfer.credit] += transfer.amount_micros
-
-    def wrong() -> Iterator[str]:
-        for account in store.accounts.values():
-            fold = credits[account.account_key], debits[account.account_key]
-            if fold != (account.credits_micros, account.debits_micros):
-                stored = account.credits_micros, account.debits_micros
-                yield f"{account.code}: credits and debits {stored} stored, {fold} by the transfers"
-        for meter in store.meters.values():
-            if recharged[meter.account_key] != meter.credit_total_micros:
-                yield (
-                    f"{meter.meter}: counter at {meter.credit_total_micros} micros,"
-                    f" recharges of {recharged[meter.account_key]}"
-                )
-
-    counted = f"{len(store.accounts):,} accounts and {len(store.meters):,} counters"
-    holds = f"{counted}, by {len(store.transfers):,} transfers"
-    return found("I2", wrong(), holds, not_shown="" if store.transfers else "nothing was ever transferred")
-
-
-def _chained(store: Store) -> Finding:
-    def wrong() -> Iterator[str]:
-        previous, expected = GENESIS, 1
-        by_id = {transfer.transfer_id: transfer for transfer in store.transfers}
-        for transfer in store.transfers:
-            if transfer.transfer_id != expected:
-                yield f"transfer {expected} is missing before {transfer.transfer_id}"
-            if _link(previous, transfer) != transfer.chain_hash:
-                yield f"transfer {transfer.transfer_id} ({transfer.reference}) does not fit the one before it"
-            if transfer.kind == "REVERSAL":
-                yield from _wrong_reversal(transfer, by_id)
-            elif transfer.corrects is not None:
-                yield f"transfer {transfer.transfer_id} corrects one and is no reversal"
-            previous, expected = transfer.chain_hash, transfer.transfer_id + 1
-
-    reversals = sum(transfer.kind == "REVERSAL" for transfer in store.transfers)
-    holds = f"the chain of {len(store.transfers):,} transfers, with {reversals:,} corrections"
-    return found("I5", wrong(), holds, not_shown="" if store.transfers else "nothing was ever transferred")
-
-
-def _link(previous: bytes, transfer: Transfer) -> bytes:
-    corrects = "" if transfer.corrects is None else transfer.corrects
-    text = "\n".join(str(part) for part in (*transfer[:8], corrects))
-    return hashlib.sha256(previous + text.encode()).digest()
-
-
-def _wrong_reversal(transfer: Transfer, by_id: dict[int, Transfer]) -> Iterator[str]:
-    old = None if transfer.corrects is None else by_id.get(transfer.corrects)
-    if old is None or old.transfer_id >= transfer.transfer_id:
-        yield f"reversal {transfer.transfer_id} names no earlier transfer"
-    elif (old.debit, old.credit, old.amount_micros) != (transfer.credit, transfer.debit, transfer.amount_micros):
-        yield f"reversal {transfer.transfer_id} is not the opposite of {old.transfer_id}"
 
 
 # --- I3, I4: recharges -------------------------------------------------------------------------------------
@@ -195,7 +104,7 @@ def _recharges(case: Case) -> Finding:
     if case.store is not None:
         wrong += _ledger_differs(case, case.store)
     elif not case.course.naive:
-        unknown.append(NO_STORE)
+        unknown.append(case.store_trouble or NO_STORE)
     holds = f"{len(case.accepted):,} recharges accepted, {len(case.unanswered):,} never answered"
     nothing = "" if case.accepted or case.unanswered else "nobody recharged"
     return found("I3", wrong, holds, not_shown=nothing, unknown=unknown)
@@ -279,7 +188,12 @@ def _charged(case: Case, store: Store) -> Finding:
     expected = case.books.charges()
     wrong = list(_wrong_days(case, store, expected)) + list(_wrong_readings(case, store))
     wrong += _wrong_charge_transfers(store)
-    late = expected.keys() - {(charge.meter, charge.day) for charge in store.charges}
+    lost_days = case.lost_days()
+    late = {
+        (meter, day)
+        for meter, day in expected.keys() - {(charge.meter, charge.day) for charge in store.charges}
+        if day < lost_days.get(meter, day + 1)
+    }
     unknown = []
     if late and case.caught_up:
         wrong += [f"{meter} {date.fromordinal(day)}: not charged" for meter, day in sorted(late)]

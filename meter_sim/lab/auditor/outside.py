@@ -10,8 +10,8 @@ import numpy as np
 from meter_sim.lab.auditor.case import Case
 from meter_sim.lab.auditor.course import Request
 from meter_sim.lab.auditor.finding import found
+from meter_sim.lab.auditor.ledger import GENESIS
 from meter_sim.lab.auditor.meter_log import ABSENT
-from meter_sim.lab.auditor.money import GENESIS, NO_STORE
 from meter_sim.lab.auditor.promises import HOUR_S
 from meter_sim.lab.auditor.store import Act, Meter, Store
 from meter_sim.lab.result import Finding
@@ -54,7 +54,9 @@ def _shown(case: Case) -> Finding:
     if case.store is not None and case.caught_up:
         wrong += case.wrong_balances()
     elif case.store is None:
-        return found("I21", wrong, f"{len(answered):,} answers to enquiries", not_shown=NO_STORE)
+        if not wrong:
+            return case.without_store("I21")
+        return found("I21", wrong, f"{len(answered):,} answers to enquiries")
     meters = len(case.log.meters) if case.store is not None and case.caught_up else 0
     holds = (
         f"{len(answered):,} answers to enquiries, {compared:,} of them compared; {meters:,} balances at the end"
@@ -139,7 +141,7 @@ def _all_charged(case: Case, meter: str, at_s: int, as_of_s: int) -> bool:
 def _drained(case: Case) -> Finding:
     store, course = case.store, case.course
     if store is None:
-        return found("I22", (), "", not_shown=NO_STORE)
+        return case.without_store("I22")
     if not course.ended:
         return found("I22", (), "", unknown=["the run was interrupted before it could catch up"])
 
@@ -246,7 +248,7 @@ def _repeated(this_hash: str, again_hash: str | None) -> Finding:
 def _approved(case: Case) -> Finding:
     store = case.store
     if store is None:
-        return found("I25", (), "", not_shown=NO_STORE)
+        return case.without_store("I25")
 
     def wrong() -> Iterator[str]:
         previous, expected = GENESIS, 1

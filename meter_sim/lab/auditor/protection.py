@@ -12,7 +12,6 @@ from meter_sim.lab.auditor.case import Case
 from meter_sim.lab.auditor.cuts import ROUNDING, Cuts, local
 from meter_sim.lab.auditor.finding import found
 from meter_sim.lab.auditor.meter_log import Move
-from meter_sim.lab.auditor.money import NO_STORE
 from meter_sim.lab.auditor.promises import DAY_S
 from meter_sim.lab.auditor.store import Store, Wish
 from meter_sim.lab.result import Finding
@@ -56,7 +55,7 @@ def _in_force(case: Case, cuts: Cuts) -> Finding:
 
 def _cited(case: Case) -> Finding:
     if case.store is None:
-        return found("I17", (), "", not_shown=NO_STORE)
+        return case.without_store("I17")
     issued = [wish for wish in case.store.wishes if wish.relay_version is not None]
     if not case.promises.cuts:
         issued = [wish for wish in issued if wish.origin == "DEBT"]
@@ -116,8 +115,10 @@ def _uncited(case: Case, store: Store) -> Iterator[str]:
 
 def _capped(case: Case) -> Finding:
     store, cap = case.store, case.promises.cap_a_day
-    if store is None or cap is None:
-        return found("I18", (), "", not_shown=NO_STORE if store is None else "the rules have no cap")
+    if cap is None:
+        return found("I18", (), "", not_shown="the rules have no cap")
+    if store is None:
+        return case.without_store("I18")
     issued_s = [delivery.queued_at_s for delivery in store.deliveries if delivery.relay == "open"]
     opened_s = [move.at_s for move in case.openings]
     released = [wish for wish in store.wishes if wish.state == "RELEASED" or wish.decided_by != wish.requested_by]

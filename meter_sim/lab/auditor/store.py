@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from meter_sim.lab.auditor.meter_log import ABSENT, MeterLog, read_only
+from meter_sim.lab.auditor.meter_log import ABSENT, DatabaseError, MeterLog, read_only
 from meter_sim.load import Integers
 
 
@@ -201,10 +201,18 @@ class Store:
         return {transfer.reference: transfer for transfer in self.transfers if transfer.kind == "RECHARGE"}
 
 
-def read_store(path: Path, log: MeterLog) -> Store:
-    """Read it; the head-end has stopped."""
+def read_store(path: Path, log: MeterLog, *, suspect: bool = False) -> Store:
+    """Read it; the head-end has stopped. `suspect`: something was done to its disk, so it is checked first.
+
+    Raises:
+        DatabaseError: it is damaged.
+    """
     run = read_only(path)
     try:
+        if suspect:
+            (sound,) = run.execute("PRAGMA integrity_check(1)").fetchone()
+            if sound != "ok":
+                raise DatabaseError(sound)
         store = Store(
             transfers=[Transfer._make(row) for row in run.execute(_TRANSFERS)],
             accounts={
