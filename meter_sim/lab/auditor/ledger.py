@@ -16,6 +16,7 @@ GENESIS: Final = bytes(32)
 
 
 def balanced(case: Case, store: Store) -> Finding:
+    """I1."""
     sums = case.course.samples.get("ledger_sum_micros", np.empty(0, np.int64))
 
     def wrong() -> Iterator[str]:
@@ -38,6 +39,7 @@ def balanced(case: Case, store: Store) -> Finding:
 
 
 def folded(store: Store) -> Finding:
+    """I2."""
     debits: Counter[int] = Counter()
     credits: Counter[int] = Counter()
     recharged: Counter[int] = Counter()
@@ -66,6 +68,8 @@ def folded(store: Store) -> Finding:
 
 
 def chained(store: Store) -> Finding:
+    """I5."""
+
     def wrong() -> Iterator[str]:
         previous, expected = GENESIS, 1
         by_id = {transfer.transfer_id: transfer for transfer in store.transfers}
