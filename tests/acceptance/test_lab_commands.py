@@ -70,7 +70,7 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(site: Site) -> Non
         (("none",), "none: there is no such file, and no such scenario; shipped are"),
         (("link-flap", "--set", "fleet.meters=x"), "--set fleet.meters: fleet.meters: x is not a whole number"),
         (("link-flap", "--meters", "0"), "--meters: fleet.meters: 0 is less than 1"),
-        (("link-flap", "--speed", "-1"), "--speed: clock.speed: -1 is not more than 0"),
+        (("link-flap", "--speed", "-1"), "--speed: clock.speed: -1.0 is not more than 0"),
         (("link-flap", "--mode", "dream"), "lab: --mode 'dream' is not one of processes, simulation"),
         (("link-flap", "--broker", "mine"), "lab: --broker 'mine' is not one of amqtt, mosquitto"),
         (("link-flap", "--json", "no/such/file"), "lab: --json no/such/file: there is no such folder"),
