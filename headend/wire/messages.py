@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from headend.wire.checksum import MAX_CRC
 from headend.wire.errors import ErrorCode, RefusalCode, RowCode
 from headend.wire.limits import (
     HEX_256_PATTERN,
@@ -55,6 +56,12 @@ _Version = Annotated[
 class _Message(_Record):
     # The default is for whoever builds a message; on the wire `v` is required, and `decode` holds to that.
     v: _Version = Field(default=PROTOCOL_VERSION, description="Version of the contract. Always present.")
+    # For the schemas only: the codec takes it off before a message is read and puts it on after one is written.
+    crc: Annotated[int, Field(ge=0, le=MAX_CRC)] | None = Field(
+        default=None,
+        exclude=True,
+        description="Always the last member: CRC-32/ISO-HDLC of all bytes before its comma; see gateway.md.",
+    )
 
 
 class RelayPosition(StrEnum):

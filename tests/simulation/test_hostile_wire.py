@@ -1,4 +1,7 @@
-"""A wire that is not ours: whoever holds it has no key, moves nothing, and holds nothing up."""
+"""A wire that is not ours: whoever holds it has no key, moves nothing, and holds nothing up.
+
+A checksum keeps nobody from it who means harm, so here all that was changed is sealed anew.
+"""
 
 import re
 from contextlib import closing
@@ -8,6 +11,7 @@ from protected_world import HOUR_S, MINUTE_S, RING, TUESDAY, order_open, refused
 from world import World, converge
 
 from headend.rules import load_rules
+from headend.wire.checksum import seal, unseal
 from headend.wire.topics import Channel
 
 DOWN = f"/{Channel.COMMANDS}"
@@ -35,15 +39,16 @@ class HostileWire:
             self._put(topic, self._for_another(payload))
 
     def _changed(self, payload: bytes) -> bytes:
-        signed = re.search(rb"(?<=\"commands\":\[)\{.*\}(?=\])", payload)
+        document = unseal(payload)
+        signed = re.search(rb"(?<=\"commands\":\[)\{.*\}(?=\])", document)
         assert signed is not None
         place = self._world.random.randrange(signed.start(), signed.end())
-        flipped = payload[place] ^ 1 << self._world.random.randrange(8)
-        return payload[:place] + bytes([flipped]) + payload[place + 1 :]
+        flipped = document[place] ^ 1 << self._world.random.randrange(8)
+        return seal(document[:place] + bytes([flipped]) + document[place + 1 :])
 
     def _for_another(self, payload: bytes) -> bytes:
         meter = self._world.random.choice(self._world.meters)
-        return re.sub(rb'(?<="meter":")[^"]*', meter.encode(), payload)
+        return seal(re.sub(rb'(?<="meter":")[^"]*', meter.encode(), unseal(payload)))
 
 
 def test_commands_replayed_changed_or_sent_to_other_meters_move_nothing(tmp_path: Path, seed: int) -> None:
@@ -82,7 +87,7 @@ def test_home_cut_by_an_order_of_which_a_damaged_copy_came_first_is_reconnected_
         def damaged_copy_first(topic: str, payload: bytes) -> None:
             if topic.endswith(DOWN):
                 held.append((topic, payload))
-                payload = re.sub(rb'(?<="signature":")........', b"00000000", payload)
+                payload = seal(re.sub(rb'(?<="signature":")........', b"00000000", unseal(payload)))
             put(topic, payload)
 
         world._put = damaged_copy_first  # type: ignore[method-assign]
