@@ -4,8 +4,8 @@ from dataclasses import asdict
 import pytest
 from unit.meter_sim.fleet_bench import QUARTER_S, START_S, Bench, only, plan_of
 
-from headend.wire.errors import RefusalCode
-from headend.wire.messages import Outcome, ReadingKind, ReceiptOutcome, RelayPosition
+from headend.wire.errors import ErrorCode, RefusalCode
+from headend.wire.messages import Outcome, ReadingKind, Receipt, ReceiptOutcome, Receipts, RelayPosition
 from headend.wire.topics import Address, Channel
 from meter_sim.core import MAX_POINTS_PER_STEP
 from meter_sim.fleet import import_lines
@@ -104,6 +104,38 @@ def test_refused_frame_is_counted_and_never_sent_again(bench: Bench) -> None:
     assert bench.core.counts.frames_refused == 1
     bench.restart()
     assert bench.core.unreceipted == 0
+
+
+def test_receipt_damaged_on_its_way_settles_no_frame(bench: Bench) -> None:
+    """Each of these would be believed if there were no checksum."""
+    bench.greet()
+    bench.step(after_s=QUARTER_S)
+    (newest,) = only(bench.step(after_s=QUARTER_S), Channel.READINGS)
+    first, other = newest.frame - 1, newest.frame
+    for outcome, right, wrong in (
+        (ReceiptOutcome.ACCEPTED, b'"frame":%d' % first, b'"frame":%d' % other),
+        (ReceiptOutcome.LATER, b'"later"', b'"refused"'),
+    ):
+        gateway, message = bench.receipts(first, outcome=outcome)
+        assert right in message.payload
+        damaged = Message(message.topic, message.payload.replace(right, wrong))
+        bench.step([(gateway, damaged)])
+    assert (bench.core.unreceipted, bench.core.counts.bad_messages) == (2, 2)
+    again = only(bench.step(wall_s=1_000.0), Channel.READINGS)
+    assert [frame.frame for frame in again] == [first, other]
+    bench.step([bench.receipts(first, other)])
+    assert bench.core.unreceipted == 0
+
+
+def test_receipt_that_names_no_frame_settles_none(bench: Bench) -> None:
+    """A frame of ours was damaged on its way up: it is sent again as it is."""
+    bench.greet()
+    (first,) = only(bench.step(after_s=QUARTER_S), Channel.READINGS)
+    nobody = Receipt(frame=None, outcome=ReceiptOutcome.REFUSED, code=ErrorCode.BAD_JSON)
+    for _ in range(3):
+        bench.step([bench.down(Channel.RECEIPTS, Receipts(sent_at_s=bench.now_s, receipts=[nobody]))])
+        assert only(bench.step(wall_s=61.0), Channel.READINGS) == [first]
+    assert bench.core.counts.frames_refused == 0
 
 
 def test_readings_taken_without_a_link_are_sent_after_the_next_hello(bench: Bench) -> None:

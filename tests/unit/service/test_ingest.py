@@ -4,6 +4,8 @@ import pytest
 from unit.service.bench import REGION, START_S, Bench
 
 from headend.adapters.sqlite_rows import MAX_LETTER_BYTES
+from headend.wire.codec import encode
+from headend.wire.messages import ReadingKind, Readings, Receipts
 from headend.wire.topics import Channel
 
 
@@ -57,6 +59,30 @@ def test_unreadable_payload_is_refused_and_kept_with_its_bytes(
     kept = payload[:MAX_LETTER_BYTES]  # of what is too large, the beginning
     assert (letter.code, letter.payload_bytes) == (code, len(kept))
     assert online.dead_letter_payloads() == [kept]
+
+
+def test_frame_damaged_on_its_way_is_named_by_no_receipt_and_accepted_when_it_comes_whole(online: Bench) -> None:
+    online.hello(("M1", 0, 0, 0, 0))
+    online.run()
+    online.take()
+    readings = Readings(
+        frame=41, sent_at_s=START_S, kind=ReadingKind.INTERVAL,
+        meters=["M1"], seqs=[1], at_s=[START_S], registers_wh=[500],
+    )  # fmt: skip
+    whole = encode(readings)
+    # Each would be believed, or be refused by its number, if there were no checksum.
+    for damaged in (b'"seqs":[9]', b'"seqs":[0]', b'"seqs":[1.0]'):
+        online.up(Channel.READINGS, whole.replace(b'"seqs":[1]', damaged))
+    online.up(Channel.READINGS, whole.replace(b'"frame":41', b'"frame":47'))
+    online.run()
+    messages = [message for _, message in online.take() if isinstance(message, Receipts)]
+    receipts = [receipt for message in messages for receipt in message.receipts]
+    assert [(receipt.frame, receipt.code) for receipt in receipts] == [(None, "BAD_JSON")] * 4
+    assert online.register_of("M1") == (0, 0)
+    online.up(Channel.READINGS, whole)
+    online.run()
+    assert online.receipts()[41].outcome == "accepted"
+    assert online.register_of("M1") == (1, 500)
 
 
 def test_same_bytes_again_only_count(online: Bench) -> None:
