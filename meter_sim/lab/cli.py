@@ -17,7 +17,6 @@ from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from meter_sim.lab.forecast import Forecast
-    from meter_sim.lab.result import Result
     from meter_sim.lab.scenario import Scenario
 
 UNKNOWN: Final = 2
@@ -186,32 +185,7 @@ def _run(
         return _said(f"lab: {error}", MISSED)
     except (LabError, OSError) as error:
         return _said(f"lab: {error}", UNKNOWN)
-    print_result(result, out)
     return int(result.exit_status)
-
-
-def print_result(result: "Result", folder: Path) -> None:
-    """The verdict of a run, for a person: what failed, what was missed, the figures, and where the report is."""
-    from meter_sim.lab.figures import FINAL
-    from meter_sim.lab.result import Verdict
-    from meter_sim.lab.run_folder import RunFolder
-
-    for name, value in result.figures.items():
-        if name in FINAL:
-            said = "not known" if value is None else f"{value:,.10g}"
-            print(f"{said:>12}  {FINAL[name].title}")
-    counts = dict.fromkeys(Verdict, 0)
-    for finding in result.findings:
-        counts[finding.verdict] += 1
-        if finding.verdict in (Verdict.FAIL, Verdict.UNKNOWN):
-            print(f"{finding.verdict.upper()} {finding.invariant} {finding.title}: {finding.detail}")
-    for missed in result.missed:
-        found = "not known" if missed.value is None else f"{missed.value:,.10g}"
-        print(f"MISSED {missed.figure} is {found}, wanted {missed.wanted} ({missed.when})")
-    verdict = "threshold missed" if result.exit_status == MISSED else str(result.verdict)
-    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    print(f"{result.scenario}: {verdict.upper()} ({said}) in {result.wall_s:,.0f} s")
-    print(f"report: {RunFolder(folder).report}")
 
 
 def first_sentence(story: str) -> str:

@@ -16,7 +16,7 @@ from headend.service.gate import Verdict, Wish, summary
 from headend.service.manual_readings import EntryOutcome, ManualReading, enter_reading
 from headend.service.orders import order_relays
 from headend.service.ports import StoreError, UnitOfWork
-from headend.service.resolutions import Outcome, resolve_all
+from headend.service.resolutions import Outcome, resolve_page
 from headend.service.tariffs import prices_at_hand
 from meter_sim.lab.plant import Payment
 from meter_sim.lab.scenario import ZONE
@@ -128,7 +128,7 @@ class Desk:
         now_s, did = self._machine.clock.now_s(), []
         rows = uow.exceptions(None, CHUNK)
         for kind in sorted(AHEAD & {row.kind for row in rows}):
-            done = resolve_all(ExceptionKind(kind), None, CLERK, "an old backup is the store", uow, now_s)
+            done, _ = resolve_page(ExceptionKind(kind), None, 0, CLERK, "an old backup is the store", uow, now_s)
             did += [f"{kind} of {each.meter} resolved" for each in done if each.outcome is Outcome.RESOLVED]
         today = day_of(now_s, self._zone)
         for meter in [row.meter for row in rows if row.kind == ExceptionKind.DAY_NOT_SETTLED]:
