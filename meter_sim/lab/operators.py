@@ -111,7 +111,7 @@ class Operators:
         cases = _answer(self._site.run_headend("exceptions", "list", "--limit", str(MOST_CASES), "--json")) or []
         kinds = {case["kind"] for case in cases}
         did = [self._resolve_all(kind) for kind in AHEAD if kind in kinds]
-        did += [self._resolve(case) for case in cases if case["kind"] in OVER][:MOST_AT_ONCE]
+        did += [self._resolve(case) for case in [case for case in cases if case["kind"] in OVER][:MOST_AT_ONCE]]
         did.append(self._enter_readings([case for case in cases if case["kind"] == "DAY_NOT_SETTLED"]))
         return [said for said in did if said]
 
