@@ -28,6 +28,9 @@ _NAMES: Final = (
 )  # fmt: skip
 
 
+_OPEN_SINCE: Final = "SELECT count(*) FROM delivery WHERE state IN ('QUEUED', 'SENT') AND queued_at_s < ?"
+
+
 class Standing:
     """Looks at a store, never writing."""
 
@@ -52,3 +55,11 @@ class Standing:
         found["store_bytes"] = sum(path.stat().st_size for path in self._store.parent.glob(self._store.name + "*"))
         self._last = found
         return dict(found)
+
+    def commands_open_since(self, before_s: int) -> int:
+        """Commands given before a time that have no answer yet; while the store cannot be read, one."""
+        try:
+            with closing(sqlite.connect(f"{self._store.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+                return int(connection.execute(_OPEN_SINCE, (before_s,)).fetchone()[0])
+        except sqlite.DatabaseError:
+            return 1
