@@ -32,6 +32,7 @@ HEALING_STEP_S: Final = 300
 """Between two looks whether nothing is left to catch up with."""
 
 GATE_PATIENCE_S: Final = 1_800
+GATE_WALL_S: Final = 2.0
 MEND, BREAK, LOOK, WANT = range(4)
 """What comes first of what is due at the same time."""
 
@@ -157,7 +158,9 @@ class Course:
             if not missed:
                 break
             waited_s = self._plant.now_s - began_s
-            if waited_s > GATE_PATIENCE_S and time.monotonic() - wall_s > self._plant.wall_patience_s:
+            if waited_s > GATE_PATIENCE_S and time.monotonic() - wall_s > min(
+                GATE_WALL_S, self._plant.wall_patience_s
+            ):
                 raise GateError(f"no steady state before the faults: {'; '.join(missed)}")
             self._plant.advance(self._plant.now_s + HEALING_STEP_S)
         self._enter("faults")
