@@ -22,13 +22,19 @@ LINKS: Final = 2
 """A message between meter and head-end passes two."""
 
 START_AND_JUDGE_S: Final = 12.0
-SIMULATED_ROWS_A_S: Final = 40_000.0
-SIMULATED_MESSAGES_A_S: Final = 3_000.0
+SIMULATED_READINGS_A_S: Final = 20_000.0
+SIMULATED_MESSAGES_A_S: Final = 2_500.0
+SIMULATED_DAY_S: Final = 0.3
+"""Of a day on which nothing happens."""
+
 PROCESSES_KIB: Final = 280_000
 """Head-end, counter, fleet, broker and proxy with hardly anything to do."""
 
-SIMULATION_KIB: Final = 110_000
 METER_KIB: Final = 4.0
+SIMULATION_KIB: Final = 85_000
+SIMULATED_METER_KIB: Final = 18.0
+"""With what the judge keeps of it."""
+
 GATEWAY_KIB: Final = 160.0
 """Its connections: in the fleet, through the proxy, in the broker."""
 
@@ -76,7 +82,8 @@ def forecast(scenario: Scenario) -> Forecast:
     # A frame and its receipt, a credit and its answer.
     messages = LINKS * (2 * frames + 2 * recharges)
     readings = rounds * meters
-    simulated_s = readings / SIMULATED_ROWS_A_S + messages / SIMULATED_MESSAGES_A_S
+    simulated_s = readings / SIMULATED_READINGS_A_S + messages / SIMULATED_MESSAGES_A_S
+    simulated_s += length_s / DAY_S * SIMULATED_DAY_S
     return Forecast(
         tuple(_agenda(scenario)),
         round(recharges),
@@ -86,11 +93,11 @@ def forecast(scenario: Scenario) -> Forecast:
         round(messages),
         {
             "processes": round(wall_s(scenario.clock) + START_AND_JUDGE_S, 1),
-            "simulation": round(simulated_s + START_AND_JUDGE_S / 4, 1),
+            "simulation": round(simulated_s + START_AND_JUDGE_S / 8, 1),
         },
         {
             "processes": round(PROCESSES_KIB + METER_KIB * meters + GATEWAY_KIB * gateways),
-            "simulation": round(SIMULATION_KIB + METER_KIB * meters),
+            "simulation": round(SIMULATION_KIB + SIMULATED_METER_KIB * meters),
         },
     )
 

@@ -112,7 +112,9 @@ def run_scenario(
         beside = None
         if naive:
             view.note("the same seed without the protections, simulated")
-            simulate(scenario, seed, folder.naive.path, Silent(), naive=True)
+            # Its steady state is another one: it has cut homes before anything breaks.
+            ungated = scenario.model_copy(update={"before": {}})
+            simulate(ungated, seed, folder.naive.path, Silent(), naive=True)
             beside = judge(folder.naive)
             write_result(beside, folder.naive.result)
         other = None if beside is None else (beside, folder.naive.samples)
