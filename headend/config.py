@@ -55,6 +55,9 @@ class Config(BaseSettings):
     gateway_silent_after_s: int = Field(
         3_600, gt=0, description="Seconds without a message after which a gateway counts as out."
     )
+    balance_stale_after_s: int = Field(
+        7_200, gt=0, description="Seconds after which a balance is shown as stale: its reading is so old."
+    )
     meter_silent_after_s: int = Field(
         93_600, gt=0, description="Seconds without a reading after which a meter is listed for a person."
     )

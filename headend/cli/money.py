@@ -191,7 +191,7 @@ def _show_balances(batch: Path, config: Config) -> None:
 
 def _is_stale(shown: Balance, config: Config) -> bool:
     now_s = bootstrap.clock(config).now_s()
-    return shown.as_of_s is None or now_s - shown.as_of_s > config.gateway_silent_after_s
+    return shown.as_of_s is None or now_s - shown.as_of_s > config.balance_stale_after_s
 
 
 def _balance_json(row: MeterRow, shown: Balance, config: Config) -> dict[str, Any]:

@@ -113,10 +113,10 @@ class Course:
     # --- set up --------------------------------------------------------------------------------------------
 
     def _set_up(self, first: Sequence[Payment]) -> None:
-        numbers = [self._ask("recharge", payment, sync=False) for payment in first]
+        numbers = [self._ask("recharge", payment) for payment in first]
         answers = self._plant.set_up(first)
         for number, payment, answer in zip(numbers, first, answers, strict=True):
-            self._journal.answer(number, answer, sync=False)
+            self._journal.answer(number, answer)
             self._note_answer(payment, answer)
 
     def _plan(self, wishes: Sequence[Wish]) -> None:
@@ -209,10 +209,9 @@ class Course:
         self._journal.answer(number, answer)
         self._note_answer(payment, answer)
 
-    def _ask(self, kind: str, payment: Payment, *, sync: bool = True) -> int:
+    def _ask(self, kind: str, payment: Payment) -> int:
         return self._journal.request(
             kind,
-            sync=sync,
             meter=payment.meter,
             amount_micros=payment.amount_micros,
             reference=payment.reference,

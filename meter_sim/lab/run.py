@@ -46,7 +46,7 @@ def follow(
     homes = Households(scenario, plan, seed)
     wanted = wishes(scenario.workload, homes.others, scenario.clock.length, seed) + homes.relief()
     folder.scenario.write_text(scenario.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
-    with closing(Journal(folder.journal, lambda: plant.now_s, sync=plant.wall_patience_s > 0)) as journal:
+    with closing(Journal(folder.journal, lambda: plant.now_s)) as journal:
 
         def register() -> None:
             journal.note("run", seed=seed, mode=mode, rules=rules)
