@@ -32,8 +32,8 @@ PORTS: Final = range(20_000, 32_000)
 
 SILENT_S: Final = 2 * 3_600
 SILENT_INTERVALS: Final = 4
-SILENT_WALL_S: Final = 3.0
-"""A gateway counts as out after the longest of these; the last at the run's highest speed."""
+SILENT_WALL_S: Final = 1.5
+"""A gateway counts as out after the longer of the first two, and so many wall seconds at the highest speed."""
 
 METER_SILENT_TIMES: Final = 12
 """A meter counts as silent after so many times as long."""
@@ -84,7 +84,7 @@ class Installation:
         self._broker = broker
         self._bin = Path(sys.executable).parent
         self._settings = path / "headend.toml"
-        silent_s = max(SILENT_S, SILENT_INTERVALS * self.plan.interval_s, int(SILENT_WALL_S * clock.fastest))
+        silent_s = max(SILENT_S, SILENT_INTERVALS * plan.interval_s) + int(SILENT_WALL_S * clock.fastest)
         self._settings.write_text(
             _SETTINGS.format(
                 store=folder.store.absolute(),

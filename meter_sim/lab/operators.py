@@ -26,7 +26,7 @@ EXERCISE: Final = "exercise"
 REFUSED: Final = 7
 """Exit status of an order that the head-end's gate refuses."""
 
-PATIENCE_S: Final = 5.0
+PATIENCE_S: Final = 3.0
 """Wall seconds for which somebody waits for an answer."""
 
 ATTEND_EVERY_S: Final = 2.0

@@ -169,6 +169,8 @@ class ProcessPlant:
     def start(self, part: Part) -> None:
         """See `Plant`."""
         self._parts.start(part)
+        if part is Part.COUNTER and self.is_up(part):
+            self._operators.open()
 
     def pause(self, part: Part) -> None:
         """See `Plant`."""

@@ -75,12 +75,13 @@ def _wrong_marks(case: Case, answered: list[Request]) -> Iterator[str]:
             if not stale:
                 yield f"{each.meter} at {each.at_s}: never read, and not marked"
             continue
-        age_s = each.at_s - as_of_s
-        if not stale and age_s > STALE_AFTER_S + slack_s:
-            yield f"{each.meter} at {each.at_s}: {age_s} s old, and not marked stale"
-        elif stale and age_s < STALE_AFTER_S - slack_s:
-            yield f"{each.meter} at {each.at_s}: {age_s} s old, and marked stale"
-        elif age_s < -slack_s - case.fleet_clock_s:
+        # The answer speaks of some moment between the question and itself.
+        least_s, most_s = each.at_s - as_of_s, each.answered_at_s - as_of_s
+        if not stale and least_s > STALE_AFTER_S + slack_s:
+            yield f"{each.meter} at {each.at_s}: {least_s} s old, and not marked stale"
+        elif stale and most_s < STALE_AFTER_S - slack_s:
+            yield f"{each.meter} at {each.at_s}: {most_s} s old, and marked stale"
+        elif most_s < -slack_s - case.fleet_clock_s:
             yield f"{each.meter} at {each.at_s}: as of {as_of_s}, which is still to come"
 
 
