@@ -230,7 +230,7 @@ def _applied(store: Store, log: MeterLog) -> dict[str, int]:
     references = {transfer.transfer_id: transfer.reference for transfer in store.transfers}
     found = {}
     for delivery in store.deliveries:
-        if delivery.transfer_id is None:
+        if delivery.transfer_id not in references:
             continue
         credited = log.credited.get(delivery.meter, [])
         place = bisect_left(credited, delivery.seq, key=lambda each: each.seq)
