@@ -51,7 +51,9 @@ def test_both_sides_of_the_laboratory_charge_the_same(preset: str) -> None:
     promises, tariff = PROMISES[preset], bootstrap.rules(Config(preset=preset), festivals=False).tariff
     chance = Random(4)
     for category, load_w in sorted(set(promises.mix)):
-        pricer = Pricer(tariff, tariff.categories[category or tariff.default_category], load_w)
+        terms = tariff.category(category or None)
+        assert terms is not None
+        pricer = Pricer(tariff, terms, load_w)
         for _ in range(200):
             day = date(2024, 1, 1) + timedelta(days=chance.randrange(400))
             before_wh, energy_wh = chance.randrange(400_000), chance.randrange(60_000)
