@@ -3,12 +3,17 @@
 import hashlib
 import hmac
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
+from headend.wire.checksum import MAX_CRC, unseal
 from headend.wire.codec import decode
 from headend.wire.errors import ErrorCode, RefusalCode, RowCode
 from headend.wire.keys import MasterKey
@@ -38,7 +43,7 @@ from headend.wire.topics import Address, Channel, parse_topic
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gateway.md").read_text()
-BLOCKS = re.findall(r"^```json (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```json (\S+)\n(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL)
 SHOWN = re.findall(r"^(ami/v1/\S+) (\{.*\})$", PAGE, re.MULTILINE)
 SHELL = "".join(re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 COMMANDS = [shlex.split(line) for line in SHELL.replace("\\\n", " ").splitlines()]
@@ -65,6 +70,27 @@ def test_page_shows_every_channel() -> None:
     for channel in Channel:
         row = f"| `{Address('{region}', '{gateway}').topic(channel)}` |"
         assert row in PAGE
+
+
+def test_checksum_is_shown_as_it_is_computed() -> None:
+    section = PAGE.partition("**Checksum.**")[2].partition("\n## ")[0]
+    assert f"`123456789` gives {zlib.crc32(b'123456789')}" in section
+    assert str(MAX_CRC) in section
+    sealed = [payload for _, payload in PAYLOADS if '"crc"' in payload]
+    assert len(sealed) >= 3
+    assert all(unseal(payload.encode()) != payload.encode() for payload in sealed)
+    # What a reader sees on the screen is what the head-end writes.
+    assert all(payload in sealed for topic, payload in SHOWN if "/down/" in topic)
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="the line says so")
+def test_shell_line_computes_the_checksum() -> None:
+    (line,) = re.findall(r"`(printf %s \"\$body\"[^`]*)`", PAGE)
+    for body in ('{"v":1,"online":true', '{"v":1,"x":"' + "y" * 10_000 + '"'):
+        done = subprocess.run(
+            ["bash", "-c", line], env=os.environ | {"body": body}, capture_output=True, check=True
+        )
+        assert int(done.stdout) == zlib.crc32(body.encode())
 
 
 def test_walk_through_publishes_as_the_rules_say() -> None:
