@@ -11,13 +11,12 @@ from zoneinfo import ZoneInfo
 from headend.domain.calendar import day_of
 from headend.domain.case import Origin
 from headend.domain.exception_kind import ExceptionKind
-from headend.service.accounts import Recharge, changed_terms, shown_balance
+from headend.service.accounts import Recharge, changed_terms, record_recharge, shown_balance
 from headend.service.gate import Verdict, Wish, summary
 from headend.service.manual_readings import EntryOutcome, ManualReading, enter_reading
 from headend.service.orders import order_relays
 from headend.service.ports import StoreError, UnitOfWork
-from headend.service.recharges import take_recharge
-from headend.service.resolutions import Outcome, resolve_page
+from headend.service.resolutions import Outcome, Resolution, resolve_page
 from headend.service.tariffs import prices_at_hand
 from meter_sim.lab.plant import Payment
 from meter_sim.lab.scenario import ZONE
@@ -51,7 +50,7 @@ class Desk:
     def record(self, payment: Payment, uow: UnitOfWork) -> Answer:
         """Record a recharge in a transaction that is open."""
         request = Recharge(payment.meter, payment.amount_micros, payment.reference)
-        recorded = take_recharge(request, self._rules, self._zone, uow, self._machine.clock.now_s())
+        recorded = record_recharge(request, uow, self._machine.clock.now_s())
         self.recharges_accepted += recorded.outcome == "RECORDED"
         content = {"outcome": str(recorded.outcome), "meter": payment.meter, "reference": payment.reference}
         if recorded.transfer is not None:
@@ -129,7 +128,7 @@ class Desk:
         now_s, did = self._machine.clock.now_s(), []
         rows = uow.exceptions(None, CHUNK)
         for kind in sorted(AHEAD & {row.kind for row in rows}):
-            done, _ = resolve_page(ExceptionKind(kind), None, 0, CLERK, "an old backup is the store", uow, now_s)
+            done = _resolve_all(ExceptionKind(kind), uow, now_s)
             did += [f"{kind} of {each.meter} resolved" for each in done if each.outcome is Outcome.RESOLVED]
         today = day_of(now_s, self._zone)
         for meter in [row.meter for row in rows if row.kind == ExceptionKind.DAY_NOT_SETTLED]:
@@ -141,3 +140,13 @@ class Desk:
                     entry = enter_reading(reading, today, CLERK, "read from the meter's memory", uow, now_s)
                     did += [f"day {day} of {meter} entered"] if entry.outcome is EntryOutcome.ENTERED else []
         return did
+
+
+def _resolve_all(kind: ExceptionKind, uow: UnitOfWork, now_s: int) -> list[Resolution]:
+    """What `headend exceptions resolve-all` does; in one commit, which is short enough here."""
+    done: list[Resolution] = []
+    after: int | None = 0
+    while after is not None:
+        page, after = resolve_page(kind, None, after, CLERK, "an old backup is the store", uow, now_s)
+        done += page
+    return done
