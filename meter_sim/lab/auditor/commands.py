@@ -145,7 +145,9 @@ def _gapless(case: Case, store: Store) -> Finding:
             for delivery in sorted(deliveries, key=lambda each: each.seq):
                 total += delivery.amount_micros or 0
                 # A number that a lost store gave out is spent: the one in its place goes on after it.
-                spent = delivery.seq - 1 <= given_out.get(meter, 0)
+                spent = delivery.seq - 1 <= given_out.get(meter, 0) or _is_lost(
+                    case, store, meter, expected, delivery.seq
+                )
                 if delivery.seq != expected and not spent:
                     yield f"{meter}: credit {delivery.seq} where {expected} comes next"
                 if delivery.credit_total_micros != total:
@@ -191,6 +193,12 @@ def _given_out(case: Case) -> dict[str, int]:
         before = [each.seq for each in credited if each.at_s <= case.last_loss_s + case.slack_s]
         highest[meter] = max([highest.get(meter, 0), *before])
     return highest
+
+
+def _is_lost(case: Case, store: Store, meter: str, first: int, after: int) -> bool:
+    """Whether a store that was restored says of all these numbers that it will never know what they were."""
+    ranges = store.lost_numbers.get((meter, "CREDIT"), []) if case.losses_s else []
+    return all(any(low <= number <= high for low, high in ranges) for number in range(first, after))
 
 
 def _answered(case: Case, store: Store) -> Finding:
