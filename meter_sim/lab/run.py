@@ -17,9 +17,8 @@ from meter_sim.lab.latencies import read_latencies
 from meter_sim.lab.plant import Plant, Sample
 from meter_sim.lab.report import write_junit, write_report
 from meter_sim.lab.result import Result, write_result
-from meter_sim.lab.run_folder import RunFolder
+from meter_sim.lab.run_folder import RunFolder, fresh_folder
 from meter_sim.lab.scenario import Scenario
-from meter_sim.lab.site import fresh_folder
 from meter_sim.lab.workload import wishes
 
 REGION: Final = "patna"

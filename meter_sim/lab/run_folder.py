@@ -1,7 +1,17 @@
 """The folder of one run: what is in it, under which name. The judge and the report know nothing else of a run."""
 
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from meter_sim.lab.processes import LabError
+
+MARKER: Final = ".laboratory"
+"""In a folder that a run has made, and that the next one may empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +69,26 @@ class RunFolder:
     def naive(self) -> "RunFolder":
         """The same seed without the protections."""
         return RunFolder(self.path / "naive")
+
+
+@contextmanager
+def fresh_folder(folder: Path) -> Iterator[None]:
+    """An empty folder that no other run uses meanwhile; what a former run left there is removed.
+
+    Raises:
+        LabError: another run is using it, or what it holds is no run's.
+    """
+    marker = folder / MARKER
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(folder.name + ".lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LabError(f"another run uses {folder}: wait for its end or end it") from None
+        if folder.exists():
+            if any(folder.iterdir()) and not marker.exists():
+                raise LabError(f"{folder} holds something else than a run: choose another folder")
+            shutil.rmtree(folder)
+        folder.mkdir()
+        marker.touch()
+        yield
