@@ -8,7 +8,7 @@ import pytest
 from waiting import wait_until
 
 from meter_sim.lab.processes import Children, LabError, clean_environment
-from meter_sim.lab.site import fresh_folder
+from meter_sim.lab.run_folder import fresh_folder
 
 SLEEPER = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)"]
 
