@@ -81,6 +81,7 @@ class Course:
         self._accepted: dict[str, Payment] = {}
         self._converged = False
         self._lost_commits = False
+        self._faults_left = sum(fault.times for fault in scenario.timeline)
 
     def run(
         self, journal: Journal, first: Sequence[Payment], wishes: Sequence[Wish], register: Callable[[], None]
@@ -181,7 +182,8 @@ class Course:
         self._note_fault("ended", name, fault)
         self._view.fault(name, False)
         self._lost_commits = self._lost_commits or fault.loses_commits
-        if not self._mends and self._plant.now_s >= self._start_s + self._scenario.last_fault_ends_s:
+        self._faults_left -= 1
+        if not self._faults_left:
             self._begin_healing()
 
     def _note_fault(self, event: str, name: str, fault: Fault) -> None:
@@ -272,9 +274,8 @@ class Course:
             self._journal.note("person", did=did)
         if not self._plant.has_converged():
             self._agenda.add(self._plant.now_s + HEALING_STEP_S, LOOK, self._follow_healing)
-        elif not self._converged:
-            self._converged = True
-            self._journal.note("converged")
+        else:
+            self._note_converged()
             self._look()
 
     def _heal(self) -> None:
@@ -287,6 +288,7 @@ class Course:
             for did in self._plant.attend():
                 self._journal.note("person", did=did)
             if self._plant.has_converged() and not self._unanswered:
+                self._note_converged()
                 break
             if self._plant.now_s > end_s and time.monotonic() - wall_s > self._plant.wall_patience_s:
                 break
@@ -295,10 +297,12 @@ class Course:
                 for payment in list(self._unanswered.values()):
                     self._recharge(payment)
             self._plant.advance(self._plant.now_s + HEALING_STEP_S)
-        if self._plant.has_converged() and not self._converged:
+        self._look()
+
+    def _note_converged(self) -> None:
+        if not self._converged:
             self._converged = True
             self._journal.note("converged")
-        self._look()
 
 
 class _Journalled:
