@@ -43,11 +43,17 @@ class Parts:
     # --- the run -------------------------------------------------------------------------------------------
 
     def start_broker(self) -> None:
-        """Start the broker alone, and wait until it listens."""
-        self._begin(Part.BROKER).wait_until_ready(self._site.broker_listens, READY_TIMEOUT_S)
+        """Start the broker alone."""
+        self._begin(Part.BROKER)
+
+    def wait_for_broker(self) -> None:
+        """Wait until it listens."""
+        broker = self.children.get(Part.BROKER)
+        assert broker is not None
+        broker.wait_until_ready(self._site.broker_listens, READY_TIMEOUT_S)
 
     def start_others(self) -> None:
-        """Start all others at once, and wait until all are ready."""
+        """Start all others, and wait until all are ready."""
         proxy = self.children.start(PROXY, self._site.proxy_command(), self._site.environment)
         self._counter.open()
         headend = self._begin(Part.HEADEND)

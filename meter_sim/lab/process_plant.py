@@ -118,6 +118,7 @@ class ProcessPlant:
         self._parts.start_broker()
         self._site.import_meters()
         answers = self._record(payments)
+        self._parts.wait_for_broker()
         self._clock.start()
         self._operators.open()
         self._parts.start_others()
