@@ -24,7 +24,7 @@ ROOT: Final = Path(__file__).parents[2]
 BROKERS: Final = ("amqtt", "mosquitto")
 HOST: Final = "127.0.0.1"
 COMMAND_TIMEOUT_S: Final = 120.0
-RESEND_S: Final = 3.0
+RESEND_S: Final = 1.5
 """Wall seconds until a gateway sends a frame again."""
 
 PORTS: Final = range(20_000, 32_000)
@@ -46,7 +46,7 @@ zone = "{zone}"
 preset = "{preset}"
 gateway_silent_after_s = {silent}
 meter_silent_after_s = {meter_silent}
-answer_timeout_s = 3.0
+answer_timeout_s = 1.5
 heartbeat_s = 0.25
 """
 

@@ -20,6 +20,9 @@ from meter_sim.lab.processes import LabError, dying_with_us
 STORE_TROUBLE: Final = 5
 """Exit status of a command that could not use its store: no fault of its own."""
 
+RESTART_S: Final = 1.0
+"""So long after its store has ended it nobody is there to be asked, as with a service that is started again."""
+
 
 class LineCommand:
     """One such command; it runs from the first question on."""
@@ -36,6 +39,7 @@ class LineCommand:
         self._process: subprocess.Popen[bytes] | None = None
         self._asked = 0
         self._rest = b""
+        self._closed_until_s = 0.0
 
     @property
     def running(self) -> bool:
@@ -61,13 +65,15 @@ class LineCommand:
         os.set_blocking(process.stdin.fileno(), False)
 
     def ask(self, line: str, patience_s: float, *, kill_after_s: float | None = None) -> dict[str, Any] | None:
-        """The answer; None: none came in time, or the command died.
+        """The answer; None: none came in time, the command died, or it has not come back yet.
 
         With `kill_after_s` it is killed so long after the question left, or after the answer if that comes first.
 
         Raises:
             LabError: it ended by itself, and not because of its store; or the answer is none.
         """
+        if self._process is None and time.monotonic() < self._closed_until_s:
+            return None
         self.open()
         process = self._process
         assert process is not None
@@ -123,6 +129,7 @@ class LineCommand:
         status = self._close()
         if status not in (0, STORE_TROUBLE):
             raise LabError(f"{self.name} ended with status {status} (log: {self._log})")
+        self._closed_until_s = time.monotonic() + RESTART_S
 
     def _answer(self, process: subprocess.Popen[bytes], until_s: float) -> dict[str, Any] | None:
         """The answer to the last question, if it comes in time; older ones are passed over."""
