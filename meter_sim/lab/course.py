@@ -74,6 +74,7 @@ class Course:
         self._start_s = scenario.clock.start_s
         self._end_s = self._start_s + scenario.clock.length
         self._agenda = Agenda()
+        self._people = Agenda()
         self._stage = "before"
         self._mends: dict[str, tuple[Fault, Mend]] = {}
         self._unanswered: dict[str, Payment] = {}
@@ -134,16 +135,23 @@ class Course:
         for at_s in range(start_s + every_s, self._end_s, every_s):
             self._agenda.add(at_s, LOOK, self._look)
         for wish in wishes:
-            self._agenda.add(start_s + wish.at_s, WANT, partial(self._carry_out, wish))
+            self._people.add(start_s + wish.at_s, WANT, partial(self._carry_out, wish))
         self._agenda.add(self._end_s, LOOK, self._look)
         self._enter("before")
 
     def _follow_agenda(self) -> None:
-        while (at_s := self._agenda.next_s()) is not None and at_s <= self._end_s:
+        while (at_s := self._next().next_s()) is not None and at_s <= self._end_s:
             self._plant.advance(at_s)
-            entry = self._agenda.pop()
+            entry = self._next().pop()
             assert callable(entry)
             entry()
+
+    def _next(self) -> Agenda:
+        """Where the next entry is. Requests may come late, where a slow store answers them; faults do not."""
+        due_s, wanted_s = self._agenda.next_s(), self._people.next_s()
+        if due_s is None or wanted_s is None:
+            return self._agenda if wanted_s is None else self._people
+        return self._agenda if due_s <= max(wanted_s, self._plant.now_s) else self._people
 
     def _pass_gate(self) -> None:
         """Wait a moment for the steady state, then insist on it."""
@@ -231,7 +239,7 @@ class Course:
         self._unanswered.setdefault(payment.reference, payment)
         wait_s = self._patience_s.get(payment.reference, ASK_AGAIN_S)
         self._patience_s[payment.reference] = min(2 * wait_s, MOST_PATIENCE_S)
-        self._agenda.add(self._plant.now_s + wait_s, WANT, partial(self._ask_again, payment))
+        self._people.add(self._plant.now_s + wait_s, WANT, partial(self._ask_again, payment))
 
     def _ask_again(self, payment: Payment) -> None:
         if self._unanswered.get(payment.reference) == payment:
