@@ -153,8 +153,8 @@ class Case:
         return found | {key for key, wish in self.wish_of().items() if wish.origin == "ORDER"}
 
 
-def read_case(folder: RunFolder) -> Case:
-    """Read everything; the run has stopped."""
+def read_case(folder: RunFolder, promises: Promises | None = None) -> Case:
+    """Read everything; the run has stopped. `promises`: None: those of the rules that it ran with."""
     course = read_course(folder)
     log = read_meter_log(folder.fleet) if folder.fleet.exists() else MeterLog()
     store, store_trouble = None, ""
@@ -165,7 +165,7 @@ def read_case(folder: RunFolder) -> Case:
         except DatabaseError as error:
             store_trouble = f"the store cannot be read: {error}"
     wire = read_wire(folder.wire) if folder.wire.exists() else None
-    promises = PROMISES[course.scenario.rules]
+    promises = PROMISES[course.scenario.rules] if promises is None else promises
     accepted, unanswered = _accepted(course)
     credits = _credits(accepted, unanswered, {} if store is None else store.recharges)
     slack_s = _slack_s(course)

@@ -21,6 +21,8 @@ PARTIAL: Final = frozenset(
 )
 """Faults of links that a log of the links shows; those behind a share of the gateways."""
 TIMES_BEFORE: Final = 10
+FORGED: Final = ("BAD_SIGNATURE", "UNKNOWN_KEY")
+FORGING: Final = frozenset({"hostile-payload", "link-corrupt"})
 
 
 def judge_commands(case: Case) -> list[Finding]:
@@ -48,6 +50,7 @@ def _committed_first(case: Case, store: Store) -> Finding:
         for delivery in store.deliveries:
             if delivery.state == "REJECTED" and not delivery.ended_reason:
                 yield f"{_name(delivery)}: ended without a reason"
+        yield from _not_trusted(case)
         if wire is None:
             return
         if wire.unreadable:
@@ -64,6 +67,17 @@ def _committed_first(case: Case, store: Store) -> Finding:
     holds = f"{len(store.deliveries):,} deliveries, {0 if wire is None else len(wire.sent):,} commands on the wire"
     not_shown = NO_WIRE if wire is None else "" if wire.sent else "no command was sent"
     return found("I9", wrongs, holds, not_shown=not_shown, unknown=unknown)
+
+
+def _not_trusted(case: Case) -> Iterator[str]:
+    """Commands that a meter took for forged or misdated, in a run in which nobody forged and no clock was off."""
+    kinds = {fault.kind for fault in case.course.faults}
+    codes = set() if kinds & FORGING else set(FORGED)
+    if not (case.headend_clock_s or case.fleet_clock_s):
+        codes.add("FUTURE_DATED")
+    for refused in case.log.refusals:
+        if refused.code in codes:
+            yield f"{refused.meter}: refused command {refused.number} at {refused.at_s} ({refused.code})"
 
 
 def _uncommitted(case: Case, wire: Wire, by_key: dict[tuple[str, str, int], Delivery]) -> Iterator[str]:
@@ -205,6 +219,7 @@ def _answered(case: Case, store: Store) -> Finding:
     wire = case.wire
     applied = [delivery for delivery in store.deliveries if delivery.state == "APPLIED"]
     silent = set() if wire is None or not wire.complete else _unheard(wire, applied)
+    off_s = case.headend_clock_s + case.fleet_clock_s
 
     def wrong() -> Iterator[str]:
         for delivery in applied:
@@ -213,6 +228,9 @@ def _answered(case: Case, store: Store) -> Finding:
                 yield f"{_name(delivery)}: applied at {delivery.applied_at_s}, and the meter knows nothing of it"
             elif delivery.applied_at_s is not None and delivery.applied_at_s + case.fleet_clock_s < done_s:
                 yield f"{_name(delivery)}: applied at {delivery.applied_at_s}, by the meter at {done_s}"
+            times = [delivery.queued_at_s, delivery.sent_at_s, delivery.applied_at_s]
+            if not off_s and None not in times and times != sorted(times, key=lambda at_s: at_s or 0):
+                yield f"{_name(delivery)}: committed, sent and applied at {times}"
             if (delivery.meter, delivery.kind, delivery.seq) in silent:
                 yield f"{_name(delivery)}: applied, and no answer of the meter ever came"
 
@@ -261,6 +279,13 @@ def _expiring(case: Case, store: Store) -> Finding:
                 yield f"{_name(delivery)}: would expire at {delivery.expires_at_s}"
             if delivery.relay == "open" and delivery.expires_at_s is None:
                 yield f"{_name(delivery)}: never expires"
+        for sent in [] if case.wire is None else case.wire.sent:
+            late_s = sent.at_s - case.headend_clock_s - case.slack_s
+            if sent.expires_at_s is not None and late_s > sent.expires_at_s:
+                yield f"{sent.meter}: order {sent.number} was sent at {sent.at_s}, expired at {sent.expires_at_s}"
+        if case.caught_up and case.promises.cuts and not case.promises.only_if_in_credit:
+            for meter in case.log.rows.keys() - case.log.policies.keys():
+                yield f"{meter}: never held a policy, so it checks no hours"
         for move in case.openings:
             clock_s = move.at_s + case.log.clock_errors_s.get(move.meter, 0)
             end_s = expires_s.get((move.meter, move.version))

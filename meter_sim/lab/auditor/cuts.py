@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from meter_sim.lab.auditor.books import FOR_EVER_S, Debt
 from meter_sim.lab.auditor.case import Case
 from meter_sim.lab.auditor.meter_log import Move
@@ -51,6 +53,8 @@ class Cuts:
     unordered: list[str] = field(default_factory=list)
     """Openings without an order in force."""
     unordered_known: bool = True
+    sent_in_protected_time: list[str] = field(default_factory=list)
+    """Orders to open that left when nobody was to be cut."""
     spared: list[str] = field(default_factory=list)
     """Homes that an ordinary day would have cut: in debt, out of grace, and a holiday or outage spared them."""
     debts: dict[str, list[Debt]] = field(default_factory=dict)
@@ -73,6 +77,7 @@ def look_at_cuts(case: Case) -> Cuts:
     cuts.unordered_known = case.store is not None or case.wire is not None
     if cuts.unordered_known:
         cuts.unordered = list(_unordered(case))
+    cuts.sent_in_protected_time = list(_sent_in_protected_time(case))
     if case.promises.cuts:
         cuts.spared = [meter for meter, debts in cuts.debts.items() if _is_spared(case, meter, debts)]
     return cuts
@@ -98,10 +103,12 @@ def _wrongs(
     basis: list[str] = []
     if not promises.cuts:
         return WrongCut(move, ["nobody was to be cut for debt at all"], [], [])
-    if promises.protects(at_s, log.zone) and _hours_hold(move, case):
+    if promises.protects(at_s, log.zone) and _hours_hold(move.meter, at_s, case):
         hours.append("in protected time")
-    if any(from_s + case.slack_s <= at_s < to_s + promises.outage_grace_s for from_s, to_s in case.outages):
-        hours.append("in an outage or the grace after it")
+    if any(from_s + case.slack_s <= at_s < to_s for from_s, to_s in case.outages):
+        hours.append("in an outage")
+    elif any(to_s <= at_s < to_s + promises.outage_grace_s for _, to_s in case.outages):
+        early.append("in the grace after an outage")
     limit_micros = ROUNDING * promises.paisa_micros - promises.emergency_micros
     balance_micros = case.books.balance_micros(move.meter, at_s, move.register_wh)
     if balance_micros > limit_micros:
@@ -123,17 +130,30 @@ def _wrongs(
     return WrongCut(move, hours, early, basis)
 
 
-def _hours_hold(move: Move, case: Case) -> bool:
+def _hours_hold(meter: str, at_s: int, case: Case) -> bool:
     """Whether the hours protect this home: those of some utilities only who had credit as they opened."""
     promises, log = case.promises, case.log
     if not promises.only_if_in_credit:
         return True
-    opened_s = promises.opened_s(move.at_s, log.zone)
-    before = [column for column in range(len(log.taken_at_s)) if log.taken_at_s[column] <= opened_s]
-    if not before:
+    opened_s = promises.opened_s(at_s, log.zone)
+    column = int(np.searchsorted(log.taken_at_s, opened_s, side="right")) - 1
+    if column < 0 or meter not in log.rows:
         return True
-    left_micros = int(case.books.balances_micros[log.rows[move.meter], before[-1]])
+    left_micros = int(case.books.balances_micros[log.rows[meter], column])
     return left_micros > ROUNDING * promises.paisa_micros - promises.emergency_micros
+
+
+def _sent_in_protected_time(case: Case) -> Iterator[str]:
+    """Orders to open that left in hours in which nobody is cut. That the meter refuses them is its own merit."""
+    off_s = case.headend_clock_s
+    for sent in [] if case.wire is None or not case.promises.cuts else case.wire.sent:
+        if sent.kind != "RELAY" or sent.value != "open":
+            continue
+        # With its clock off, the head-end sees another hour.
+        hours = (sent.at_s - off_s, sent.at_s, sent.at_s + off_s)
+        protected = all(case.promises.protects(at_s, case.log.zone) for at_s in hours)
+        if protected and _hours_hold(sent.meter, sent.at_s, case):
+            yield f"{sent.meter}: order {sent.number} to open was sent at {local(sent.at_s, case.log.zone)}"
 
 
 def _unordered(case: Case) -> Iterator[str]:

@@ -7,6 +7,7 @@ from meter_sim.lab.auditor.homes import worst_off
 from meter_sim.lab.auditor.measures import measure
 from meter_sim.lab.auditor.money import judge_money
 from meter_sim.lab.auditor.outside import judge_outside
+from meter_sim.lab.auditor.promises import Promises
 from meter_sim.lab.auditor.protection import judge_protection
 from meter_sim.lab.auditor.wire import log_hash
 from meter_sim.lab.result import Missed, Result
@@ -16,14 +17,14 @@ AGAIN = "again.hash"
 """In a run's folder: the log hash of another run of the same seed."""
 
 
-def judge(folder: RunFolder) -> Result:
-    """What there is to say of a run that has stopped.
+def judge(folder: RunFolder, promises: Promises | None = None) -> Result:
+    """What there is to say of a run that has stopped. `promises`: None: those of the rules that it ran with.
 
     Raises:
         OSError: there is no scenario or journal.
         ValueError: they cannot be read.
     """
-    case = read_case(folder)
+    case = read_case(folder, promises)
     course = case.course
     this_hash = log_hash(folder.wire if folder.wire.exists() else None, course.lines)
     again = folder.path / AGAIN

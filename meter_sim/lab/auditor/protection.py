@@ -25,7 +25,7 @@ def judge_protection(case: Case, cuts: Cuts) -> list[Finding]:
     return [
         _protected(case, cuts),
         _in_force(case, cuts),
-        _cited(case),
+        _cited(case, cuts),
         _capped(case),
         _graced(case, cuts),
         _given_back(case, cuts),
@@ -33,7 +33,7 @@ def judge_protection(case: Case, cuts: Cuts) -> list[Finding]:
 
 
 def _protected(case: Case, cuts: Cuts) -> Finding:
-    wrong = [each.text(case.log.zone) for each in cuts.wrong if each.hours]
+    wrong = [each.text(case.log.zone) for each in cuts.wrong if each.hours] + cuts.sent_in_protected_time
     holds = f"{len(case.openings):,} relays opened, {len(cuts.debts):,} homes ever without credit"
     not_shown = "" if cuts.debts or case.openings else "no home was ever without credit"
     if not case.promises.cuts:
@@ -53,13 +53,14 @@ def _in_force(case: Case, cuts: Cuts) -> Finding:
 # --- what a cut was based on -------------------------------------------------------------------------------
 
 
-def _cited(case: Case) -> Finding:
+def _cited(case: Case, cuts: Cuts) -> Finding:
+    wrong = [each.text(case.log.zone) for each in cuts.wrong if each.basis]
     if case.store is None:
-        return case.without_store("I17")
+        return found("I17", wrong, "cuts as the meters saw them") if wrong else case.without_store("I17")
     issued = [wish for wish in case.store.wishes if wish.relay_version is not None]
     if not case.promises.cuts:
         issued = [wish for wish in issued if wish.origin == "DEBT"]
-    wrong = [f"{wish.meter}: {text}" for wish in issued for text in _wrong_basis(wish, case)]
+    wrong += [f"{wish.meter}: {text}" for wish in issued for text in _wrong_basis(wish, case)]
     wrong += _uncited(case, case.store)
     not_shown = "" if issued else "nobody was cut for debt"
     return found("I17", wrong, f"{len(issued):,} orders to cut, each with its basis", not_shown=not_shown)

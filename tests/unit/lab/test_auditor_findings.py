@@ -22,6 +22,8 @@ AN_OPENING = "SELECT min(event_id) FROM event WHERE relay = 'open'"
 A_CLOSING = "SELECT min(event_id) FROM event WHERE relay = 'closed'"
 A_RELAY = "SELECT min(delivery_id) FROM delivery WHERE kind = 'RELAY'"
 A_COMMAND = "SELECT min(frame_id) FROM wire WHERE topic LIKE '%/commands'"
+OPEN_SENT = "topic LIKE '%/commands' AND instr(payload, '\"open\"') AND link = 'headend'"
+REFUSED = "kind = 'refused', code = 'BAD_SIGNATURE', policy_key = NULL"
 PARTLY_OUT = "1728930600 AND 1729038600"
 HEALED_S = 1_728_844_200 + 6 * 86_400 + 17 * 3_600
 
@@ -72,6 +74,12 @@ def cut_by(name: str, value: str) -> Spoil:
 
 def growing_memory(line: Line) -> Line:
     return line | {"headend_rss_kib": 10_000_000 if line["stage"] == "faults" else 50_000}
+
+
+def paid_more(line: Line) -> Line:
+    """The first home that was cut had paid enough."""
+    of_it = line["kind"] == "recharge" and line["reference"] == "FIRST-M0000013"
+    return line | {"amount_micros": 900_000_000} if of_it else line
 
 
 def not_drained(line: Line) -> Line:
@@ -207,6 +215,7 @@ BREACHES: list[tuple[str, str, Spoil]] = [
         "says something else than was committed",
         store("UPDATE delivery SET credit_total_micros = credit_total_micros + 1 WHERE kind = 'CREDIT'"),
     ),
+    ("I9", "a meter cannot trust a command", meters(f"UPDATE event SET {REFUSED} WHERE kind = 'policy'")),
     ("I10", "a number is counted twice", event(LAST_CREDIT, "number = 1")),
     ("I10", "a counter falls", event(LAST_CREDIT, "credit_total_micros = 1")),
     ("I10", "a credit never comes", meters(f"DELETE FROM event WHERE event_id = ({LAST_CREDIT})")),
@@ -230,6 +239,7 @@ BREACHES: list[tuple[str, str, Spoil]] = [
         store("UPDATE delivery SET applied_at_s = applied_at_s - 1000 WHERE state = 'APPLIED'"),
     ),
     ("I12", "applied, and the meter did nothing", meters(f"DELETE FROM event WHERE event_id = ({AN_OPENING})")),
+    ("I12", "applied before it was sent", store("UPDATE delivery SET sent_at_s = applied_at_s + 1 WHERE seq = 1")),
     ("I13", "a credit is dropped", store("DELETE FROM delivery WHERE kind = 'CREDIT' AND meter_key = 1")),
     (
         "I13",
@@ -243,6 +253,7 @@ BREACHES: list[tuple[str, str, Spoil]] = [
     ),
     ("I15", "a cut at night", event(AN_OPENING, f"at_s = at_s + {NIGHT_S}")),
     ("I15", "a cut in an outage", event(AN_OPENING, f"at_s = {HEALED_S - 5 * 3_600 + 600}")),
+    ("I15", "an order that leaves at night", wire(f"UPDATE wire SET at_s = at_s + {NIGHT_S} WHERE {OPEN_SENT}")),
     ("I16", "an opening that nobody ordered", store("DELETE FROM delivery WHERE relay = 'open'")),
     ("I16", "an opening by an order to close", store("UPDATE delivery SET relay = 'closed' WHERE relay = 'open'")),
     ("I17", "a cut in credit, by its own basis", cut_by("balance_micros", "1")),
@@ -250,9 +261,15 @@ BREACHES: list[tuple[str, str, Spoil]] = [
     ("I17", "a cut by an old reading", cut_by("read_at_s", "decided_at_s - 90000")),
     ("I17", "a cut by a register that never was", cut_by("register_wh", "1")),
     ("I17", "a cut with a recharge on its way", cut_by("unsettled_recharges", "1")),
+    ("I17", "a cut of a home in credit", journal(paid_more)),
     ("I17", "a cut without a basis", store("DELETE FROM disconnection WHERE state = 'ISSUED'")),
     ("I18", "released by who had asked", store(quarantined("RELEASED", "Operator "))),
     ("I19", "a cut before the grace is over", event(AN_OPENING, "at_s = at_s - 2 * 86400")),
+    (
+        "I19",
+        "a cut in the grace after an outage",
+        event(AN_OPENING, f"at_s = {HEALED_S} + 18 * 3600 + 1800"),
+    ),
     ("I19", "a cut of which nobody was told", store("DELETE FROM notice WHERE kind = 'CUT_ANNOUNCED'")),
     ("I20", "supply comes back late", event(A_CLOSING, "at_s = at_s + 36000")),
     ("I20", "supply never comes back", meters(f"DELETE FROM event WHERE event_id = ({A_CLOSING})")),

@@ -1,6 +1,7 @@
 """Runs of every kind are judged: cut short, without some of their files, naive, restored from an old backup."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from unit.lab.spoilt import CONTENT, SEED, change, change_lines, copy_of_sound_run, sound_run
 
 from meter_sim.lab.auditor import judge
+from meter_sim.lab.auditor.promises import BIHAR
 from meter_sim.lab.result import Finding, Missed, Result, Verdict, read_result, write_result
 from meter_sim.lab.run import Silent, simulate
 from meter_sim.lab.run_folder import RunFolder
@@ -79,6 +81,11 @@ def test_a_damaged_store_fails_what_was_answered(tmp_path: Path) -> None:
     result = judge(folder)
     assert of(result, "I8").verdict is Verdict.FAIL
     assert of(result, "I1").verdict is Verdict.UNKNOWN
+
+
+def test_a_cap_that_is_passed_is_seen() -> None:
+    assert of(judge(sound_run(), replace(BIHAR, cap_a_day=11)), "I18").verdict is Verdict.FAIL
+    assert of(judge(sound_run(), replace(BIHAR, cap_a_day=12)), "I18").verdict is Verdict.PASS
 
 
 def test_of_a_request_without_an_answer_the_ledger_tells(tmp_path: Path) -> None:
