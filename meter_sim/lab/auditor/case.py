@@ -163,7 +163,7 @@ def read_case(folder: RunFolder, promises: Promises | None = None) -> Case:
         try:
             store = read_store(folder.store, log, suspect=suspect)
         except DatabaseError as error:
-            store_trouble = f"the store cannot be read: {error}"
+            store_trouble = f"the store cannot be read: {' '.join(str(error).split())[:200]}"
     wire = read_wire(folder.wire) if folder.wire.exists() else None
     promises = PROMISES[course.scenario.rules] if promises is None else promises
     accepted, unanswered = _accepted(course)

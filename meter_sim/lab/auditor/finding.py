@@ -53,13 +53,19 @@ def found(
     broken, open_questions = list(violations), list(unknown)
     title = TITLES[invariant]
     if broken:
-        return Finding(invariant, title, Verdict.FAIL, f"{_times(broken)} not so; {holds}", tuple(broken[:SHOWN]))
+        return Finding(
+            invariant, title, Verdict.FAIL, _said(f"{_times(broken)} not so", holds), tuple(broken[:SHOWN])
+        )
     if open_questions:
-        detail = f"{_times(open_questions)} nobody can tell; {holds}"
+        detail = _said(f"{_times(open_questions)} nobody can tell", holds)
         return Finding(invariant, title, Verdict.UNKNOWN, detail, tuple(open_questions[:SHOWN]))
     if not_shown:
         return Finding(invariant, title, Verdict.NOT_EXERCISED, not_shown)
     return Finding(invariant, title, Verdict.PASS, holds)
+
+
+def _said(first: str, holds: str) -> str:
+    return f"{first}; {holds}" if holds else first
 
 
 def _times(lines: list[str]) -> str:
