@@ -217,6 +217,7 @@ def _wrong_days(case: Case, store: Store, expected: dict[tuple[str, int], tuple[
         for meter, row in case.log.rows.items():
             known[meter] = dict(zip(numbers, midnights[row][1:], strict=True))
     carried: Counter[str] = Counter()
+    last_day = {charge.meter: charge.day for charge in store.charges}
     for charge in store.charges:
         wanted = expected.get((charge.meter, charge.day))
         if wanted is None:
@@ -237,7 +238,7 @@ def _wrong_days(case: Case, store: Store, expected: dict[tuple[str, int], tuple[
             f" by the meter it is {wanted[0]} Wh and {wanted[1]}"
         )
     for meter, energy_wh in carried.items():
-        last = max(charge.day for charge in store.charges if charge.meter == meter)
+        last = last_day[meter]
         if energy_wh and store.snapshots.get((meter, last), (None, None))[0] == known[meter].get(last):
             yield f"{meter}: {energy_wh} Wh too many in all"
 
