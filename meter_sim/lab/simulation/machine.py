@@ -145,7 +145,18 @@ class Machine:
             self._own.kill = where
             with suppress(Killed, StoreError):
                 self.headend.step(0.0)
-        self._end()
+        with self._dead():
+            self._end()
+
+    @contextmanager
+    def _dead(self) -> Iterator[None]:
+        """What is closed meanwhile belongs to a process that was killed: no close of its own syncs anything."""
+        if self._disk is None:
+            yield
+            return
+        self._disk.freeze()
+        yield
+        self._disk.thaw()
 
     def _end(self) -> None:
         own, self._own, self.headend, self.link = self._own, None, None, None
@@ -211,6 +222,11 @@ class Machine:
         counter, self._counter = self._counter, None
         if counter is not None:
             counter.close()
+
+    def kill_counter(self) -> None:
+        """SIGKILL of all commands."""
+        with self._dead():
+            self.close_counter()
 
     # --- disk ----------------------------------------------------------------------------------------------
 

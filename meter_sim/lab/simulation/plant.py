@@ -165,7 +165,7 @@ class SimulatedPlant:
                     self.network.detach(client)
                 self.fleet.kill()
             case Part.COUNTER:
-                self.machine.close_counter()
+                self.machine.kill_counter()
                 self.desk.is_open = False
 
     def start(self, part: Part) -> None:
