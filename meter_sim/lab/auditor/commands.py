@@ -1,7 +1,7 @@
 """Commands, I9 to I14: what the store says of deliveries, held to the wire and to the meters' own log."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -12,7 +12,7 @@ from meter_sim.lab.auditor.finding import found
 from meter_sim.lab.auditor.promises import HOUR_S
 from meter_sim.lab.auditor.store import Delivery, Store
 from meter_sim.lab.auditor.wire import Wire
-from meter_sim.lab.result import Finding
+from meter_sim.lab.result import Finding, Window
 
 NO_WIRE: Final = "there is no log of the links to look at"
 OPEN: Final = ("QUEUED", "SENT")
@@ -99,6 +99,13 @@ def _uncommitted(case: Case, wire: Wire, by_key: dict[tuple[str, str, int], Deli
             yield f"{what} says {content}, in the store {wanted}"
         if delivery.queued_at_s > sent.at_s + case.headend_clock_s and sent.at_s > case.last_loss_s:
             yield f"{what}, committed at {delivery.queued_at_s}"
+        if sent.at_s > case.last_loss_s and _sent_late(delivery, sent.at_s + case.slack_s + case.headend_clock_s):
+            yield f"{what}, committed as sent at {delivery.sent_at_s}"
+
+
+def _sent_late(delivery: Delivery, at_s: int) -> bool:
+    """Whether a delivery was on the wire for a while before the store knew that it had been sent."""
+    return delivery.sent_at_s is None or delivery.sent_at_s > at_s
 
 
 def _never_sent(wire: Wire, store: Store) -> Iterator[Delivery]:
@@ -307,16 +314,15 @@ def _undisturbed(case: Case, store: Store) -> Finding:
         and float(fault.what.get("share", 1)) < 1
     ]
     others = [fault.window for fault in case.course.faults if fault.window not in partial]
-    clients = set() if case.wire is None else case.wire.touched
     gateways = dict(zip(case.log.meters, case.log.gateways, strict=True))
-    hit = {gateway for gateway in set(gateways.values()) if clients & {gateway, f"{case.region}-{gateway}"}}
     if case.wire is None:
         return found("I14", (), "", not_shown=NO_WIRE)
-    if not partial or not hit or len(hit) == len(set(gateways.values())):
-        return found("I14", (), "", not_shown="no fault befell some gateways and not others")
-    before = case.delays_s(0, min(fault.window.from_s for fault in case.course.faults))
+    before = case.delays_s(0, min((fault.window.from_s for fault in case.course.faults), default=0))
     usual_s = float(np.percentile(before, 99)) if before else 0.0
     limit_s = max(TIMES_BEFORE * usual_s, HOUR_S + case.slack_s)
+    hit = _hit(case, case.wire, partial, limit_s)
+    if not partial or not hit or len(hit) == len(set(gateways.values())):
+        return found("I14", (), "", not_shown="no fault befell some gateways and not others")
     slow, looked_at = [], 0
     for each in case.accepted.values():
         if gateways.get(each.meter) in hit or not any(w.from_s <= each.at_s < w.to_s for w in partial):
@@ -336,6 +342,14 @@ def _undisturbed(case: Case, store: Store) -> Finding:
         holds,
         not_shown="" if looked_at else "nobody recharged meanwhile",
     )
+
+
+def _hit(case: Case, wire: Wire, partial: Sequence[Window], limit_s: float) -> set[str]:
+    """Gateways to which something happened on the way, or which lost their connection and dialled again."""
+    clients = wire.touched | {
+        client for at_s, client in wire.dialled if any(w.from_s <= at_s < w.to_s + limit_s for w in partial)
+    }
+    return {gateway for gateway in set(case.log.gateways) if clients & {gateway, f"{case.region}-{gateway}"}}
 
 
 def _name(delivery: Delivery) -> str:

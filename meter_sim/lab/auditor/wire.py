@@ -36,6 +36,9 @@ SELECT payload FROM wire
 WHERE link = 'headend' AND direction = 'down' AND fate NOT IN ('lost', 'corrupted') AND payload IS NOT NULL
     AND topic LIKE ? ORDER BY frame_id
 """
+_DIALLED: Final = """
+SELECT at_s, client FROM wire WHERE link = 'fleet' AND direction = 'up' AND topic LIKE '%/status'
+"""
 _ALL: Final = "SELECT at_s, link, direction, topic, digest, fate FROM wire ORDER BY frame_id"
 
 
@@ -75,6 +78,8 @@ class Wire:
     sent: list[Sent] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     """Clients of the fleet's link to which something happened on the way."""
+    dialled: list[tuple[int, str]] = field(default_factory=list)
+    """(when, client) of each connection of the fleet's link that began."""
     unreadable: int = 0
     """Commands of the head-end that the contract cannot read."""
     complete: bool = True
@@ -118,6 +123,7 @@ def read_wire(path: Path) -> Wire:
         wire.sent = list(_sent(run, wire))
         touched = "SELECT DISTINCT client FROM wire WHERE link = 'fleet' AND fate <> 'passed'"
         wire.touched = {client for (client,) in run.execute(touched)}
+        wire.dialled = run.execute(_DIALLED).fetchall()
         if run.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'run'").fetchone()[0]:
             row = run.execute("SELECT is_complete, dropped FROM run").fetchone()
             wire.complete = row is None or (row[0] == 1 and row[1] == 0)
