@@ -59,6 +59,7 @@ def settings(config: Config) -> Settings:
         outage_notice_after_s=config.outage_notice_after_s,
         meter_silent_after_s=config.meter_silent_after_s,
         rollover_wh=config.rollover_wh,
+        stalled_after_s=config.stalled_after_s,
     )
 
 

@@ -49,6 +49,9 @@ class Config(BaseSettings):
         10.0, gt=0, description="Wall seconds after which an unanswered command is sent again."
     )
     heartbeat_s: float = Field(1.0, gt=0, description="Wall seconds between signs of life in the store.")
+    stalled_after_s: float = Field(
+        60.0, gt=0, description="Wall seconds by which a sign of life is late until we count as having been out."
+    )
     poll_s: float = Field(
         0.05, gt=0, le=5, description="Wall seconds between looks for what other processes committed."
     )

@@ -41,6 +41,13 @@ class Journal:
         uow.begin_outage(OutageKind.BROKER_LINK, LINK_SUBJECT, "not connected yet", now_s)
         uow.beat(now_s, stopped=False)
 
+    def stalled(self, uow: UnitOfWork, now_s: int) -> None:
+        """Write down that we stood still since the last sign of life: a paused machine, a full disk."""
+        before = uow.heartbeat()
+        assert before is not None, "it was written at the start"
+        uow.begin_outage(OutageKind.HEADEND, HEADEND_SUBJECT, "stood still", min(before[0], now_s))
+        uow.end_outage(OutageKind.HEADEND, HEADEND_SUBJECT, now_s)
+
     def resume(self, uow: UnitOfWork) -> None:
         """Take up from the store after a restart, or after a transaction that failed."""
         lasting = {row.subject for row in uow.outages(ended=False, limit=-1) if row.kind == OutageKind.GATEWAY}

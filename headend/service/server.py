@@ -55,6 +55,7 @@ class Settings:
     outage_notice_after_s: int = 900
     meter_silent_after_s: int = 93_600
     rollover_wh: int | None = None
+    stalled_after_s: float = 60.0
 
 
 class Headend:
@@ -151,6 +152,8 @@ class Headend:
         self._store_changed()
         if not self._started:
             self._journal.start(uow, now_s)
+        elif monotonic_s - self._next_beat_s > self._settings.stalled_after_s:
+            self._journal.stalled(uow, now_s)
         if self._doubtful:
             self._resume(uow, now_s)
         elif self._news:

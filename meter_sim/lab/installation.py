@@ -48,6 +48,7 @@ gateway_silent_after_s = {silent}
 meter_silent_after_s = {meter_silent}
 answer_timeout_s = 1.5
 heartbeat_s = 0.25
+stalled_after_s = 2.0
 """
 
 _MOSQUITTO: Final = """\

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,18 @@ def test_an_unreachable_gateway_delays_no_other(world: World) -> None:
     assert set(reached) == set(world.meters[4:])
     world._put = put  # type: ignore[method-assign]
     assert_converged(world)
+
+
+def test_a_head_end_that_stood_still_says_so(tmp_path: Path, seed: int) -> None:
+    """A paused machine: the process lives, and nothing was done for hours. Recovery and grace depend on it."""
+    with closing(World(tmp_path, seed)) as world:
+        world.advance(3_600)
+        paused, world.headend = world.headend, None
+        world.advance(8 * 3_600)
+        world.headend = paused
+        world.advance(600)
+        with world.store.view() as uow:
+            (row,) = [row for row in uow.outages(ended=True, limit=-1) if row.kind == "HEADEND"]
+    assert row.detail == "stood still"
+    assert row.ended_at_s is not None
+    assert 8 * 3_600 <= row.ended_at_s - row.began_at_s <= 8 * 3_600 + 600

@@ -44,6 +44,7 @@ def settings_of(rules: Rules, interval_s: int, heartbeat_s: float) -> Settings:
         answer_timeout_s=ANSWER_TIMEOUT_S,
         heartbeat_s=heartbeat_s,
         poll_s=1.0,
+        stalled_after_s=heartbeat_s,
         silent_after_s=silent_after_s,
         meter_silent_after_s=12 * silent_after_s,
     )

@@ -56,6 +56,7 @@ SETTINGS = Settings(
     window=100,
     answer_timeout_s=TIMEOUT_S,
     heartbeat_s=1.0,
+    stalled_after_s=float("inf"),
     poll_s=0.05,
     silent_after_s=SILENT_AFTER_S,
 )
