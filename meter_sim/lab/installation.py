@@ -162,28 +162,44 @@ class Installation:
         }  # fmt: skip
         return [str(self._bin / "meter-sim"), "run", *(str(word) for option in options.items() for word in option)]
 
-    def run_headend(
-        self, *words: str, content: str | None = None, under_test: bool = False
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command of the head-end to its end; not `under_test`: on a sound disk, by a right clock.
+    def begin_headend(self, *words: str, under_test: bool = False) -> subprocess.Popen[str]:
+        """Begin a command of the head-end, which waits for its input; `end_headend` or kill it."""
+        return subprocess.Popen(
+            dying_with_us(self.under_test_command(*words) if under_test else self.headend_command(*words)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+
+    @staticmethod
+    def end_headend(process: subprocess.Popen[str], content: str = "") -> subprocess.CompletedProcess[str]:
+        """Give a command its input, and wait for its end.
 
         Raises:
             LabError: it does not end.
         """
-        try:
-            return subprocess.run(
-                dying_with_us(self.under_test_command(*words) if under_test else self.headend_command(*words)),
-                input=content,
-                capture_output=True,
-                text=True,
-                env=self.environment,
-                cwd=ROOT,
-                timeout=COMMAND_TIMEOUT_S,
-                start_new_session=True,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise LabError(f"headend {words[0]} did not end within {COMMAND_TIMEOUT_S:g} s") from None
+        with process:
+            try:
+                output, complaint = process.communicate(content, COMMAND_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise LabError(f"{process.args!r} did not end within {COMMAND_TIMEOUT_S:g} s") from None
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, output, complaint)
+
+    def run_headend(self, *words: str, content: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command of the head-end to its end, on a sound disk and by a right clock.
+
+        Raises:
+            LabError: it does not end.
+        """
+        return self.end_headend(self.begin_headend(*words), content)
 
     def line_command(self, *words: str) -> LineCommand:
         """A command of the head-end under test that answers line by line."""

@@ -7,6 +7,7 @@ was broken on purpose, and what they can read off a meter.
 import json
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import date, timedelta
@@ -56,13 +57,16 @@ Answer = Mapping[str, Any]
 class Operators:
     """People at the head-end's command line."""
 
-    def __init__(self, site: Installation, gauges: Gauges, *, gives_orders: bool) -> None:
-        """`gives_orders`: whether relay orders are to come, so that it is worth getting ready for them."""
+    def __init__(self, site: Installation, gauges: Gauges, *, gives_orders: bool, lists: Sequence[str]) -> None:
+        """What is to come, so that it is worth getting ready for it: relay orders, and lists by their reasons."""
         self._site = site
         self._gauges = gauges
         self._balances = site.line_command("balance", "--batch", "-")
         self._desks = {EXERCISE: self._desk(EXERCISE)} if gives_orders else {}
         """Where relay orders are given, by their reason."""
+        self._lists_to_come = Counter(lists)
+        self._ready_lists: dict[str, subprocess.Popen[str]] = {}
+        """Commands that wait for a list of homes to cut: time runs fast, and to start one takes a while."""
         self._next_look_s = 0.0
 
     def order_relay(self, meter: str, position: str, reason: str) -> Answer | None:
@@ -84,22 +88,46 @@ class Operators:
         """Get ready, so that nobody waits for the first answer."""
         for desk in (self._balances, *self._desks.values()):
             desk.open()
+        for reason, count in self._lists_to_come.items():
+            if count > 0 and reason not in self._ready_lists:
+                self._ready_lists[reason] = self._begin_list(OPERATOR, reason)
 
     def kill(self) -> None:
         """SIGKILL what answers; it comes back with the next question."""
         for desk in (self._balances, *self._desks.values()):
             desk.kill()
+        self._kill_lists()
 
     def close(self) -> None:
         """End what answers in good order."""
         for desk in (self._balances, *self._desks.values()):
             desk.close()
+        self._kill_lists()
+
+    def _kill_lists(self) -> None:
+        """Those that wait have done nothing yet."""
+        while self._ready_lists:
+            _, process = self._ready_lists.popitem()
+            process.kill()
+            process.communicate()
 
     def order_cut(self, meters: Sequence[str], actor: str, reason: str) -> Answer | None:
         """See `Plant`."""
-        words = ("relay", "open", "--file", "-", "--actor", actor, "--reason", reason, "--json")
-        answer = _answer(self._site.run_headend(*words, content="\n".join(meters) + "\n", under_test=True))
+        command = self._take_list_command(actor, reason)
+        answer = _answer(self._site.end_headend(command, "\n".join(meters) + "\n"))
         return None if answer is None else {**answer, "outcome": "ANSWERED"}
+
+    def _take_list_command(self, actor: str, reason: str) -> "subprocess.Popen[str]":
+        """A command that waits for its list: one that is ready, or a new one."""
+        self._lists_to_come[reason] -= 1
+        ready = self._ready_lists.pop(reason, None) if actor == OPERATOR else None
+        if self._lists_to_come[reason] > 0:
+            self._ready_lists[reason] = self._begin_list(OPERATOR, reason)
+        return ready or self._begin_list(actor, reason)
+
+    def _begin_list(self, actor: str, reason: str) -> "subprocess.Popen[str]":
+        words = ("relay", "open", "--file", "-", "--actor", actor, "--reason", reason, "--json")
+        return self._site.begin_headend(*words, under_test=True)
 
     def attend(self) -> list[str]:
         """See `Plant`. A look now and then: it takes some commands, and so some time."""
@@ -158,5 +186,5 @@ def _answer(done: "subprocess.CompletedProcess[str]") -> Any:
     if done.returncode == STORE_TROUBLE:
         return None
     if done.returncode not in (0, REFUSED):
-        raise LabError(f"{done.args} ended with status {done.returncode}: {done.stderr.strip()}")
+        raise LabError(f"{done.args!r} ended with status {done.returncode}: {done.stderr.strip()}")
     return json.loads(done.stdout)

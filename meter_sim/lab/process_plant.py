@@ -18,6 +18,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from meter_sim.fleet import FleetPlan
 from meter_sim.lab.controls import Controls
+from meter_sim.lab.faults.bulk_cut import BulkCut
 from meter_sim.lab.gauges import Gauges
 from meter_sim.lab.installation import HOST, Installation
 from meter_sim.lab.operators import PATIENCE_S, Operators
@@ -72,7 +73,10 @@ class ProcessPlant:
         self._links = ProxyControl(HOST, site.control_port)
         self._counter = site.line_command("recharge", "--batch", "-")
         self._parts = Parts(site, self._counter, lambda: self._controls.disk_is_bad)
-        self._operators = Operators(site, self._gauges, gives_orders=scenario.workload.orders > 0)
+        lists = [
+            fault.reason for fault in scenario.timeline for _ in range(fault.times) if isinstance(fault, BulkCut)
+        ]
+        self._operators = Operators(site, self._gauges, gives_orders=scenario.workload.orders > 0, lists=lists)
         self._chance = Random(f"processes {plan.seed}")
         self._accepted: set[str] = set()
 
