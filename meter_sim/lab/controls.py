@@ -21,6 +21,7 @@ class Controls:
         self._fleet = fleet
         self._disks: dict[str, DiskState] = {}
         self._shifts: dict[tuple[Part, str], tuple[ClockShift, int]] = {}
+        self._stops_at_s: int | None = None
         self._told = DiskControl()
         self._told_fleet: dict[str, int] = {}
 
@@ -45,6 +46,11 @@ class Controls:
             self._shifts[part, name] = shift, now_s
         self.tell(now_s)
 
+    def stop_clock(self, at_s: int) -> None:
+        """Let the head-end's clock go no further than this."""
+        self._stops_at_s = at_s
+        self.tell(at_s)
+
     def tell(self, now_s: int) -> None:
         """Write down how it is now, where that has changed: a drift goes on by itself."""
         states = self._disks.values()
@@ -60,6 +66,7 @@ class Controls:
             "fails": next((state.fails for state in reversed(states) if state.fails), None),
             "lies": any(state.lies for state in states),
             "clock_offset_s": sum(errors_s),
+            "clock_stops_at_s": self._stops_at_s,
         }
         control = DiskControl.model_validate(content)
         if control != self._told:

@@ -44,6 +44,8 @@ class DiskControl(BaseModel):
     """By how much the clock is ahead."""
     clock_drift_ppm: int = 0
     """What the clock gains, in millionths, from when this is read."""
+    clock_stops_at_s: int | None = None
+    """The clock goes no further than this."""
 
     def apply_to(self, disk: Disk) -> None:
         """Set a disk's faults."""

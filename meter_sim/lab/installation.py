@@ -149,15 +149,14 @@ class Installation:
         words += ["--control", f"{HOST}:{self.control_port}", "--seed", str(self.plan.seed)]
         return [*words, "--log", str(self.folder.wire), "--clock", self.clock.spec]
 
-    def fleet_command(self, *, standing: bool) -> list[str]:
-        """The fleet; `standing`: with a clock that stands still, so that no new reading falls due."""
-        plan, clock = self.plan, self.clock
+    def fleet_command(self) -> list[str]:
+        """The fleet."""
+        plan = self.plan
         options = {
             "--meters": plan.meters, "--meters-per-gateway": plan.meters_per_gateway, "--region": plan.region,
             "--interval": f"{plan.interval_s}s", "--seed": plan.seed, "--zone": plan.zone,
             "--log": self.folder.fleet, "--broker": f"mqtt://{HOST}:{self.link_ports[Link.FLEET]}",
-            "--clock": clock.standing_spec(clock.since_start_s) if standing else clock.spec,
-            "--resend": RESEND_S, "--progress-json": self.fleet_progress,
+            "--clock": self.clock.spec, "--resend": RESEND_S, "--progress-json": self.fleet_progress,
             "--clock-error": f"{plan.clock_error_s}s", "--keys": self.keys, "--control": self.fleet_control,
         }  # fmt: skip
         return [str(self._bin / "meter-sim"), "run", *(str(word) for option in options.items() for word in option)]

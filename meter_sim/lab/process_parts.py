@@ -64,13 +64,15 @@ class Parts:
         fleet.wait_until_ready(self._site.fleet_progress.exists, READY_TIMEOUT_S)
         self._downs.clear()
 
-    def exchange_fleet(self) -> None:
-        """End the fleet in good order and start it once more, on a clock that stands still."""
+    def end_fleet(self) -> None:
+        """End the fleet in good order."""
         if self.children.is_up(Part.FLEET):
             self.children.terminate(Part.FLEET)
+
+    def start_fleet(self) -> None:
+        """Start it once more, however often it was killed."""
         self._downs[Part.FLEET] = 0
-        self.pace.begun(Part.FLEET)
-        self.children.start(Part.FLEET, self._site.fleet_command(standing=True), self._site.environment)
+        self._begin(Part.FLEET)
 
     def stop(self) -> None:
         """End all in good order, those that speak before those that they speak to."""
@@ -156,7 +158,7 @@ class Parts:
                 command, env = site.under_test_command("serve"), site.serve_environment
                 self._headend_began_s = time.monotonic()
             case _:
-                command = site.fleet_command(standing=False)
+                command = site.fleet_command()
         child = self.children.start(part, command, env)
         self.pace.begun(part)
         return child

@@ -37,6 +37,9 @@ Answer = Mapping[str, Any]
 
 ACCEPTED: Final = ("RECORDED", "EXISTS")
 DRAIN_TIMEOUT_S: Final = 30.0
+STOPS_IN_S: Final = 0.15
+"""Until its clock stops the head-end has so many wall seconds to learn that: it must not go back."""
+
 TICK_S: Final = 0.02
 KILL_AFTER_S: Final = 0.004
 """Where payments are taken dies at most so long after a request: before, in or after its commit."""
@@ -142,12 +145,17 @@ class ProcessPlant:
     def finish(self) -> bool:
         """See `Plant`.
 
-        The fleet is started once more on a clock that stands still: it takes no new reading and hands over what it
-        has. Only then its newest readings and the head-end's can be compared one by one.
+        All clocks stop, and the fleet is started once more: it takes no new reading and hands over what it has.
+        Only then its newest readings and the head-end's can be compared one by one, and what is judged is the run
+        and not the time that its end takes.
         """
+        self._parts.end_fleet()
+        end_s = self._clock.ahead_s(STOPS_IN_S)
+        self._controls.stop_clock(end_s)
+        self._clock.stop(end_s)
         self._counter.close()
         self._operators.close()
-        self._parts.exchange_fleet()
+        self._parts.start_fleet()
         try:
             wait_until(self._nothing_is_left, DRAIN_TIMEOUT_S, "the fleet hands over its last readings")
             drained = True

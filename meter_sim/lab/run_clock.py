@@ -38,6 +38,11 @@ class RunClock:
         self.spec = f"{_iso(self._start_s)}@{time.time():.3f}x{1 / WARM_UP_S:f}{turns}"
         self._scale = TimeScale.parse(self.spec)
 
+    def stop(self, at_s: int) -> None:
+        """Stand still at a time, which is now or soon."""
+        self.spec = self.standing_spec(at_s - self._start_s)
+        self._scale = TimeScale.parse(self.spec)
+
     def standing_spec(self, since_start_s: int) -> str:
         """A clock that shows this time and stands still.
 
@@ -59,6 +64,10 @@ class RunClock:
     def since_start_s(self) -> int:
         """Virtual seconds since the run began."""
         return self.now_s - self._start_s
+
+    def ahead_s(self, wall_s: float) -> int:
+        """What virtual time it will be in some wall seconds."""
+        return self._scale.virtual_s(time.time() + wall_s)
 
     def ago_s(self, wall_s: float) -> int:
         """What virtual time it was some wall seconds ago."""

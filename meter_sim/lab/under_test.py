@@ -48,7 +48,9 @@ class UnderTest:
         if self._drifts_since_s is None:
             self._drifts_since_s = true_s
         gained_s = (true_s - self._drifts_since_s) * self._said.clock_drift_ppm // 1_000_000
-        return true_s + self._said.clock_offset_s + gained_s
+        shown_s = true_s + self._said.clock_offset_s + gained_s
+        stops_at_s = self._said.clock_stops_at_s
+        return shown_s if stops_at_s is None else min(shown_s, stops_at_s)
 
     def cover(self, store: Path) -> None:
         """Put a disk of ours under a store that is about to be opened."""

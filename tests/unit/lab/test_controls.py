@@ -7,6 +7,7 @@ from meter_sim.control import Control
 from meter_sim.lab.controls import Controls
 from meter_sim.lab.disk_control import DiskControl
 from meter_sim.lab.plant import ClockShift, DiskState, Part
+from meter_sim.lab.under_test import UnderTest
 
 
 @pytest.fixture
@@ -40,6 +41,14 @@ def test_clock_of_the_head_end_jumps_and_drifts(controls: Controls, tmp_path: Pa
     controls.shift_clock("jump", Part.HEADEND, None, 3_000)
     assert told(tmp_path).clock_offset_s == 200
     assert not (tmp_path / "fleet.json").exists()
+
+
+def test_clock_of_the_head_end_goes_no_further_than_its_stop(controls: Controls, tmp_path: Path) -> None:
+    controls.shift_clock("jump", Part.HEADEND, ClockShift(3_600), 1_000)
+    controls.stop_clock(6_000)
+    under_test = UnderTest(tmp_path / "disk.json", None)
+    under_test.control.look()
+    assert [under_test.skewed_s(at_s) for at_s in (2_000, 2_400, 9_000)] == [5_600, 6_000, 6_000]
 
 
 def test_clocks_of_gateways_are_told_in_the_form_that_a_fleet_reads(controls: Controls, tmp_path: Path) -> None:

@@ -48,10 +48,14 @@ def test_turns_change_the_speed_and_another_speed_changes_them_in_proportion(
     assert clock.since_start_s == pytest.approx(43_200, abs=100)
 
 
-def test_standing_clock_shows_a_time_and_keeps_the_start(wall: list[float]) -> None:
-    clock = RunClock(clock_of())
-    spec = clock.standing_spec(5_000)
-    assert spec.partition("@")[0] == clock.spec.partition("@")[0]
-    clock.spec, clock._scale = spec, type(clock._scale).parse(spec)
+def test_stopped_clock_shows_its_time_for_ever_and_keeps_its_start(wall: list[float]) -> None:
+    clock = RunClock(clock_of(speed=3_600))
+    clock.start()
+    wall[0] += WARM_UP_S + 1
+    start = clock.spec.partition("@")[0]
+    end_s = clock.ahead_s(0.5)
+    assert end_s == pytest.approx(clock.now_s + 1_800, abs=2)
+    clock.stop(end_s)
     wall[0] += 60
-    assert clock.since_start_s == 5_000
+    assert clock.now_s == end_s
+    assert clock.spec.partition("@")[0] == start
