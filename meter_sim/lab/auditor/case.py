@@ -19,6 +19,7 @@ from meter_sim.lab.auditor.course import Broken, Course, Request, read_course
 from meter_sim.lab.auditor.finding import found
 from meter_sim.lab.auditor.meter_log import ABSENT, DatabaseError, MeterLog, Move, read_meter_log
 from meter_sim.lab.auditor.promises import HOUR_S, PROMISES, Promises
+from meter_sim.lab.auditor.slack import Slack
 from meter_sim.lab.auditor.store import Store, Transfer, Wish, read_store
 from meter_sim.lab.auditor.wire import Wire, read_wire
 from meter_sim.lab.result import Finding
@@ -30,9 +31,6 @@ SILENT_S: Final = 2 * HOUR_S
 """So long a gateway is silent before it counts as out."""
 REGION_SHARE: Final = 0.2
 """So many gateways silent at once are an outage."""
-SLACK_WALL_S: Final = 2.0
-"""What is under way between processes takes so long at most."""
-SLACK_SIMULATED_S: Final = 60
 
 DOWN: Final = frozenset({"headend", "broker", "fleet"})
 PLAN_KINDS: Final = ("ARREARS", "INSTALMENT", "REFUND")
@@ -71,7 +69,7 @@ class Case:
     outages: Spans = ()
     losses_s: Sequence[int] = ()
     """When commits may have been lost that were answered."""
-    slack_s: int = 0
+    slack: Slack = field(default_factory=Slack)
     headend_clock_s: int = 0
     """How far the head-end's clock was off at most."""
     fleet_clock_s: int = 0
@@ -168,7 +166,7 @@ def read_case(folder: RunFolder, promises: Promises | None = None) -> Case:
     promises = PROMISES[course.scenario.rules] if promises is None else promises
     accepted, unanswered = _accepted(course)
     credits = _credits(accepted, unanswered, {} if store is None else store.recharges)
-    slack_s = _slack_s(course)
+    slack = Slack.of(course.scenario.clock, course.mode)
     return Case(
         course=course,
         log=log,
@@ -178,9 +176,9 @@ def read_case(folder: RunFolder, promises: Promises | None = None) -> Case:
         books=open_books(course, log, promises, credits),
         accepted=accepted,
         unanswered=unanswered,
-        outages=_outages(course.faults, slack_s),
+        outages=_outages(course.faults, slack),
         losses_s=sorted(fault.window.to_s for fault in course.faults if fault.kind in LOSING),
-        slack_s=slack_s,
+        slack=slack,
         headend_clock_s=_clock_s(course.faults, "headend"),
         fleet_clock_s=_clock_s(course.faults, "fleet"),
         openings=log.openings(),
@@ -281,13 +279,6 @@ def _wrong_balances(case: Case) -> Iterator[str]:
             yield f"{meter}: shown by a register of {ours.register_wh} Wh, it is {log.taken_wh[row, -1]}"
 
 
-def _slack_s(course: Course) -> int:
-    if course.mode != "processes":
-        return SLACK_SIMULATED_S
-    clock = course.scenario.clock
-    return math.ceil(SLACK_WALL_S * max([clock.speed, *(turn.speed for turn in clock.turns)]))
-
-
 def _clock_s(faults: Sequence[Broken], part: str) -> int:
     most_s = 0
     for fault in faults:
@@ -316,14 +307,16 @@ def _least_s(fault: Broken) -> int | None:
     return None
 
 
-def _outages(faults: Sequence[Broken], slack_s: int) -> list[tuple[int, int]]:
+def _outages(faults: Sequence[Broken], slack: Slack) -> list[tuple[int, int]]:
     """Times of which the promises say that they are an outage; faults of one kind that touch are one."""
     spans: list[tuple[int, int]] = []
     for least_s in (LEAST_OUTAGE_S, SILENT_S):
         down = sorted(
             (fault.window.from_s, fault.window.to_s) for fault in faults if (_least_s(fault) or 1 << 62) <= least_s
         )
-        spans += [(from_s, to_s) for from_s, to_s in _joined(down) if to_s - from_s >= least_s + slack_s]
+        spans += [
+            (from_s, to_s) for from_s, to_s in _joined(down) if to_s - from_s >= least_s + slack.after(from_s)
+        ]
     return _joined(sorted(spans))
 
 

@@ -99,7 +99,7 @@ def _uncommitted(case: Case, wire: Wire, by_key: dict[tuple[str, str, int], Deli
             yield f"{what} says {content}, in the store {wanted}"
         if delivery.queued_at_s > sent.at_s + case.headend_clock_s and sent.at_s > case.last_loss_s:
             yield f"{what}, committed at {delivery.queued_at_s}"
-        if sent.at_s > case.last_loss_s and _sent_late(delivery, sent.at_s + case.slack_s + case.headend_clock_s):
+        if sent.at_s > case.last_loss_s and _sent_late(delivery, sent.at_s + case.slack.most_s + case.headend_clock_s):
             yield f"{what}, committed as sent at {delivery.sent_at_s}"
 
 
@@ -207,11 +207,12 @@ def _given_out(case: Case) -> dict[str, int]:
     highest: dict[str, int] = {}
     if not case.losses_s:
         return highest
+    lost_s = case.last_loss_s + case.slack.after(case.last_loss_s)
     for sent in [] if case.wire is None else case.wire.sent:
-        if sent.kind == "CREDIT" and sent.at_s <= case.last_loss_s + case.slack_s:
+        if sent.kind == "CREDIT" and sent.at_s <= lost_s:
             highest[sent.meter] = max(highest.get(sent.meter, 0), sent.number)
     for meter, credited in case.log.credited.items():
-        before = [each.seq for each in credited if each.at_s <= case.last_loss_s + case.slack_s]
+        before = [each.seq for each in credited if each.at_s <= lost_s]
         highest[meter] = max([highest.get(meter, 0), *before])
     return highest
 
@@ -287,7 +288,7 @@ def _expiring(case: Case, store: Store) -> Finding:
             if delivery.relay == "open" and delivery.expires_at_s is None:
                 yield f"{_name(delivery)}: never expires"
         for sent in [] if case.wire is None else case.wire.sent:
-            late_s = sent.at_s - case.headend_clock_s - case.slack_s
+            late_s = sent.at_s - case.headend_clock_s - case.slack.after(sent.expires_at_s or sent.at_s)
             if sent.expires_at_s is not None and late_s > sent.expires_at_s:
                 yield f"{sent.meter}: order {sent.number} was sent at {sent.at_s}, expired at {sent.expires_at_s}"
         if case.caught_up and case.promises.cuts and not case.promises.only_if_in_credit:
@@ -319,7 +320,7 @@ def _undisturbed(case: Case, store: Store) -> Finding:
         return found("I14", (), "", not_shown=NO_WIRE)
     before = case.delays_s(0, min((fault.window.from_s for fault in case.course.faults), default=0))
     usual_s = float(np.percentile(before, 99)) if before else 0.0
-    limit_s = max(TIMES_BEFORE * usual_s, HOUR_S + case.slack_s)
+    limit_s = max(TIMES_BEFORE * usual_s, HOUR_S + case.slack.most_s)
     hit = _hit(case, case.wire, partial, limit_s)
     if not partial or not hit or len(hit) == len(set(gateways.values())):
         return found("I14", (), "", not_shown="no fault befell some gateways and not others")

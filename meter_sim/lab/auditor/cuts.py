@@ -105,7 +105,7 @@ def _wrongs(
         return WrongCut(move, ["nobody was to be cut for debt at all"], [], [])
     if promises.protects(at_s, log.zone) and _hours_hold(move.meter, at_s, case):
         hours.append("in protected time")
-    if any(from_s + case.slack_s <= at_s < to_s for from_s, to_s in case.outages):
+    if any(from_s + case.slack.after(from_s) <= at_s < to_s for from_s, to_s in case.outages):
         hours.append("in an outage")
     elif any(to_s <= at_s < to_s + promises.outage_grace_s for _, to_s in case.outages):
         early.append("in the grace after an outage")
@@ -175,7 +175,6 @@ def _unordered(case: Case) -> Iterator[str]:
     newest: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for (meter, version), (_, at_s) in orders.items():
         newest[meter].append((version, at_s))
-    late_s = case.slack_s + case.headend_clock_s
     for move in case.openings:
         key = move.meter, move.version
         relay, _ = orders.get(key, ("", 0))
@@ -183,7 +182,10 @@ def _unordered(case: Case) -> Iterator[str]:
         if relay != "open":
             at = local(move.at_s, case.log.zone)
             yield f"{move.meter}: opened at {at} by version {move.version}, no such order"
-        elif replaced_s is not None and sent_s.get(key, 0) > replaced_s + late_s:
+        elif (
+            replaced_s is not None
+            and sent_s.get(key, 0) > replaced_s + case.slack.after(replaced_s) + case.headend_clock_s
+        ):
             yield f"{move.meter}: version {move.version} was sent at {sent_s[key]}, replaced at {replaced_s}"
 
 

@@ -67,9 +67,9 @@ def _shown(case: Case) -> Finding:
 
 def _wrong_marks(case: Case, answered: list[Request]) -> Iterator[str]:
     """Old balances that are shown as if they were fresh, and the other way round."""
-    slack_s = case.slack_s + case.headend_clock_s + case.course.scenario.fleet.interval
     for each in answered:
         assert each.answer is not None
+        slack_s = case.slack.after(each.at_s) + case.headend_clock_s + case.course.scenario.fleet.interval
         as_of_s, stale = each.answer.get("as_of_s"), bool(each.answer.get("stale"))
         if as_of_s is None:
             if not stale:
@@ -207,7 +207,7 @@ def _bounded(case: Case) -> Finding:
         after = case.delays_s(calm_s, 1 << 62)
         if min(len(before), len(after)) >= FEW:
             was_s, is_s = float(np.percentile(before, 90)), float(np.percentile(after, 90))
-            most_s = max(TIMES_BEFORE * was_s, FLOOR_S + case.slack_s)
+            most_s = max(TIMES_BEFORE * was_s, FLOOR_S + case.slack.most_s)
             shown.append(f"credits within {was_s:,.0f} s before and {is_s:,.0f} s after")
             if is_s > most_s:
                 wrong.append(f"nine of ten credits within {is_s:,.0f} s after healing, {was_s:,.0f} s before")

@@ -236,11 +236,11 @@ def _paid(case: Case, opened: Move, closed: Move | None) -> Credit | None:
 
 def _due_s(case: Case, paid_s: int) -> int:
     """When supply is due: so long after the payment, or after the last fault that is in the way has ended."""
-    within_s = case.promises.back_within_s + case.slack_s
-    due_s = paid_s + within_s
+    within_s = case.promises.back_within_s
+    due_s = paid_s + within_s + case.slack.after(paid_s)
     for fault in case.course.faults:
         if fault.window.from_s <= due_s and fault.window.to_s > paid_s:
-            due_s = max(due_s, fault.window.to_s + within_s)
+            due_s = max(due_s, fault.window.to_s + within_s + case.slack.after(fault.window.to_s))
     return due_s
 
 
