@@ -143,12 +143,25 @@ class Case:
 
     def ordered(self) -> set[tuple[str, int]]:
         """Meter and version of each order to open that an operator got."""
+        orders = [order for order in self.course.orders if order.relay == "open" and order.answer is not None]
+        if self.course.naive:
+            return self._ordered_naively(orders)
         found = {
             (order.meter, int(order.answer["version"]))
-            for order in self.course.orders
-            if order.relay == "open" and order.answer is not None and order.answer.get("version") is not None
+            for order in orders
+            if order.answer is not None and order.answer.get("version") is not None
         }
         return found | {key for key, wish in self.wish_of().items() if wish.origin == "ORDER"}
+
+    def _ordered_naively(self, orders: list[Request]) -> set[tuple[str, int]]:
+        """The naive server names no version: the first opening after an order is by it."""
+        asked = [(order.at_s, order.meter) for order in orders]
+        asked += [(bulk.at_s, meter) for bulk in self.course.bulks for meter in bulk.meters]
+        found: set[tuple[str, int]] = set()
+        for at_s, meter in asked:
+            after = [move.version for move in self.openings if move.meter == meter and move.at_s >= at_s]
+            found.update((meter, version) for version in after[:1])
+        return found
 
 
 def read_case(folder: RunFolder, promises: Promises | None = None) -> Case:

@@ -45,7 +45,7 @@ class Bulk:
     """Many homes that somebody wanted cut at once, and what the head-end answered; {}: nothing."""
 
     at_s: int
-    meters: int
+    meters: tuple[str, ...]
     counts: dict[str, int]
 
 
@@ -154,7 +154,7 @@ def _note(line: dict[str, Any], answer: dict[str, Any] | None, course: Course) -
             course.orders.append(Request(*common, relay=line["relay"]))
         case "bulk":
             counts = {} if answer is None else dict(answer.get("counts", {}))
-            course.bulks.append(Bulk(at_s, len(line["meters"]), counts))
+            course.bulks.append(Bulk(at_s, tuple(line["meters"]), counts))
         case "meter":
             course.registered[line["meter"]] = Registration(
                 line.get("gateway", ""), line["category"], line.get("load_w", 1_000), line.get("feeder", "")

@@ -212,7 +212,10 @@ def _bounded(case: Case) -> Finding:
             if is_s > most_s:
                 wrong.append(f"nine of ten credits within {is_s:,.0f} s after healing, {was_s:,.0f} s before")
     wrong += _memory(case, shown)
+    # That a store is as large as what is in it says nothing of faults.
+    store_size = _store_size(case, wrong)
     not_shown = "" if shown else "too few recharges and samples before and after a fault"
+    shown += store_size
     return found("I23", wrong, "; ".join(shown), not_shown=not_shown)
 
 
@@ -226,14 +229,19 @@ def _memory(case: Case, shown: list[str]) -> Iterator[str]:
         shown.append(f"at most {most:,} KiB of memory, {calm:,} before the faults")
         if calm and most > TIMES_BEFORE * calm + MEMORY_KIB:
             yield f"{most:,} KiB of memory, {calm:,} before the faults"
-    size = samples.get("store_bytes", np.empty(0, np.int64))
-    if case.store is not None and len(size) > 1 and size.max() > 0:
-        readings = int((case.log.taken_wh != ABSENT).sum())
-        rows = len(case.store.transfers) + len(case.store.deliveries) + len(case.store.acts) + len(case.log.meters)
-        most_bytes = BYTES_AT_LEAST + BYTES_A_READING * readings + BYTES_A_TRANSFER * rows
-        shown.append(f"a store of {int(size.max()):,} bytes for {readings:,} readings")
-        if int(size.max()) > most_bytes:
-            yield f"the store grew to {int(size.max()):,} bytes, for what is in it {most_bytes:,} are enough"
+
+
+def _store_size(case: Case, wrong: list[str]) -> list[str]:
+    """How large the store grew, in words; too large is added to what is wrong."""
+    size = case.course.samples.get("store_bytes", np.empty(0, np.int64))
+    if case.store is None or len(size) < 2 or not size.max():
+        return []
+    store, readings = case.store, int((case.log.taken_wh != ABSENT).sum())
+    rows = len(store.transfers) + len(store.deliveries) + len(store.acts) + len(case.log.meters)
+    most_bytes, grown = BYTES_AT_LEAST + BYTES_A_READING * readings + BYTES_A_TRANSFER * rows, int(size.max())
+    if grown > most_bytes:
+        wrong.append(f"the store grew to {grown:,} bytes, for what is in it {most_bytes:,} are enough")
+    return [f"a store of {grown:,} bytes for {readings:,} readings"]
 
 
 def _repeated(this_hash: str, again_hash: str | None) -> Finding:

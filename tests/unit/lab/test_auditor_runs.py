@@ -144,6 +144,19 @@ def test_the_naive_run_is_judged_by_what_meters_and_consumers_saw(tmp_path: Path
     assert result.figures["balances_wrong"] is None
 
 
+def test_what_an_operator_had_cut_is_no_wrong_cut_of_the_naive_run(tmp_path: Path) -> None:
+    content = CONTENT | {
+        "rules": "flat",
+        "clock": {"start": "2024-10-14T00:00", "length": "2d"},
+        "workload": {"recharges": 100, "orders": 200},
+        "timeline": [],
+        "homes": [],
+    }
+    result = judge(simulate(Scenario.model_validate(content), SEED, tmp_path, Silent(), naive=True))
+    assert result.figures["wrong_cuts"] == 0
+    assert "0 relays opened" not in of(result, "I16").detail
+
+
 @pytest.mark.parametrize("rules", ["flat", "uttar-pradesh", "great-britain"])
 def test_other_rules_are_judged_by_their_own_promises(tmp_path: Path, rules: str) -> None:
     content = CONTENT | {
