@@ -99,7 +99,8 @@ def _uncommitted(case: Case, wire: Wire, by_key: dict[tuple[str, str, int], Deli
             yield f"{what} says {content}, in the store {wanted}"
         if delivery.queued_at_s > sent.at_s + case.headend_clock_s and sent.at_s > case.last_loss_s:
             yield f"{what}, committed at {delivery.queued_at_s}"
-        if sent.at_s > case.last_loss_s and _sent_late(delivery, sent.at_s + case.slack.most_s + case.headend_clock_s):
+        latest_s = sent.at_s + case.slack.after(sent.at_s) + case.headend_clock_s
+        if sent.at_s > case.last_loss_s and _sent_late(delivery, latest_s):
             yield f"{what}, committed as sent at {delivery.sent_at_s}"
 
 

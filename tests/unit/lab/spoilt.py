@@ -1,5 +1,6 @@
 """A simulated run without fault, and ways to spoil a copy of its folder: the judge has to see each."""
 
+import atexit
 import json
 import shutil
 from collections.abc import Callable
@@ -39,7 +40,9 @@ CONTENT: dict[str, Any] = {
 @cache
 def sound_run() -> RunFolder:
     """Simulated once for all tests of a process."""
-    return simulate(Scenario.model_validate(CONTENT), SEED, Path(mkdtemp(prefix="sound-run-")), Silent())
+    path = Path(mkdtemp(prefix="sound-run-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return simulate(Scenario.model_validate(CONTENT), SEED, path, Silent())
 
 
 def copy_of_sound_run(path: Path) -> RunFolder:
