@@ -177,6 +177,9 @@ class Machine:
             try:
                 if not self.headend.step(0.0):
                     return
+            except Killed:
+                self._end()
+                return
             except StoreError as error:
                 if not error.transient:
                     self._end()
