@@ -19,6 +19,7 @@ from headend.adapters.sqlite_statements import SQL
 from headend.adapters.statements import load_statements
 from headend.domain.delivery import DeliveryKind
 from headend.domain.ledger import GENESIS_HASH, Transfer, TransferKind, chain_hash, consumer_account
+from headend.domain.pace import RegisterState, Step
 from headend.domain.reconcile import ExceptionKind, HeadendView
 from headend.service import rows as row_types
 from headend.service.ports import MAX_TIME_S, Rows
@@ -106,17 +107,20 @@ class SqliteUnitOfWork(
 
     # ingest ------------------------------------------------------------------------------------------------
 
-    def advance_registers(self, rows: Sequence[tuple[int, int, int, int, int]]) -> bool:
+    def advance_registers(self, rows: Sequence[tuple[int, int, int, int, int]], step: Step | None = None) -> bool:
+        statement = SQL["advance_register" if step is None else "advance_register_a_step"]
+        if step is not None:
+            statement = statement.replace(":most_seqs", str(step.seqs)).replace(":most_wh", str(step.energy_wh))
         self._connection.execute("SAVEPOINT advance")
-        all_taken = self._many("advance_register", rows) == len(rows)
+        all_taken = not rows or self._connection.executemany(statement, rows).rowcount == len(rows)
         if not all_taken:
             self._connection.execute("ROLLBACK TO advance")
         self._connection.execute("RELEASE advance")
         return all_taken
 
-    def register_states(self, meter_keys: Iterable[int]) -> dict[int, tuple[int, int]]:
+    def register_states(self, meter_keys: Iterable[int]) -> dict[int, RegisterState]:
         rows = self._all("register_states", json.dumps(list(meter_keys)))
-        return {meter_key: (seq, register_wh) for meter_key, seq, register_wh in rows}
+        return {meter_key: RegisterState(*state) for meter_key, *state in rows}
 
     def add_segment(
         self, meter_keys: Sequence[int], seqs: Sequence[int], at_s: Sequence[int], registers_wh: Sequence[int]

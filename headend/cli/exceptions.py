@@ -103,6 +103,9 @@ def resolve_exception(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="As `exceptions list` shows it.")],
     actor: Annotated[str, typer.Option("--actor", help="Who resolves it; it is kept.")],
     note: Annotated[str, typer.Option("--note", help="What was found and done; it is kept.")],
+    believe: Annotated[
+        bool, typer.Option("--believe", help="IMPLAUSIBLE_JUMP: the meter's display shows it; go on from there.")
+    ] = False,
     config: ConfigOption = None,
     store: StoreOption = None,
     clock: ClockOption = None,
@@ -113,13 +116,17 @@ def resolve_exception(
     A meter that is ahead (CREDIT_AHEAD, RELAY_AHEAD, POLICY_AHEAD, CREDIT_TOTAL_DIFFERS) is taken at its word: its
     numbers count as given, and what is to be sent goes on above them. Its relay is ordered closed, so that it has
     supply; the rules decide on cuts anew. Refused while the meter has more credit than the ledger.
+
+    A reading that jumped (IMPLAUSIBLE_JUMP) stays unused, and those after it that are possible count as ever. With
+    --believe it is the newest one from now on: only what its display shows can say that it was the meter's.
     """
     settings = read_config(config, store, clock)
     checked_reason(actor, "actor")
     checked_reason(note, "note")
     find_meter(meter, settings)
     with bootstrap.store(settings) as opened, opened.transaction() as uow:
-        resolution = close_exception(meter, kind, actor, note, uow, bootstrap.clock(settings).now_s())
+        now_s = bootstrap.clock(settings).now_s()
+        resolution = close_exception(meter, kind, actor, note, uow, now_s, believe=believe)
     if resolution.outcome is not Outcome.RESOLVED:
         raise HeadendError(f"meter {meter} {_why_open(resolution)}")
     if json:
@@ -176,6 +183,11 @@ def _why_open(resolution: Resolution) -> str:
             return (
                 f"speaks of number {resolution.said_number}, more than {MOST_LOST} above ours: not believed;"
                 " check the meter and who can write on the broker, exchange it if it is really so"
+            )
+        case Outcome.NOTHING_TO_BELIEVE:
+            return (
+                "--believe is for an IMPLAUSIBLE_JUMP that tells of a reading ahead of the newest accepted one;"
+                " there is none"
             )
         case _:
             return f"has no open exception {resolution.kind}; `headend exceptions list` shows those open"

@@ -73,7 +73,7 @@ def take_hello(arrival: Arrival, frame: HelloFrame, gateway_key: int, intake: In
         [
             (key, view.at_s, view.credit_total_micros, finding)
             for key, view in theirs.items()
-            for finding in reconcile(view, ours[key], totals.get(key), intake.rollover_wh)
+            for finding in reconcile(view, ours[key], totals.get(key), intake.rollover_wh, intake.pace)
         ],
         intake,
     )

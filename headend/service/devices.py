@@ -14,6 +14,7 @@ from headend.service.ports.devices import Exchange
 EXPLAINED = (
     ExceptionKind.REGISTER_WENT_BACK,
     ExceptionKind.READING_SEQ_WENT_BACK,
+    ExceptionKind.IMPLAUSIBLE_JUMP,
     ExceptionKind.CREDIT_WENT_BACK,
     ExceptionKind.CREDIT_AHEAD,
     ExceptionKind.CREDIT_TOTAL_DIFFERS,

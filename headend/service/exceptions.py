@@ -15,7 +15,7 @@ ADVICE: Final[dict[ExceptionKind, str]] = {
     ExceptionKind.REGISTER_WENT_BACK: "compare the meter's display; if exchanged or rolled over, enter that",
     ExceptionKind.READING_SEQ_WENT_BACK: "the meter's memory was reset or it was exchanged: enter the exchange",
     ExceptionKind.CLOCK_AHEAD: "set the meter's clock; its times are not believed until then",
-    ExceptionKind.IMPLAUSIBLE_JUMP: "read the meter on site; the day stays open until that is explained",
+    ExceptionKind.IMPLAUSIBLE_JUMP: "read its display; resolve it, with --believe only if that is what it shows",
     ExceptionKind.DAY_NOT_SETTLED: "a register is missing: read it on site, and enter it with meter reading",
     ExceptionKind.SNAPSHOT_DIFFERS: "the first snapshot holds; find out why the gateway sent another",
     ExceptionKind.CREDIT_WENT_BACK: "the meter lost credit or was exchanged: check its display; credits are held",

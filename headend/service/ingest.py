@@ -22,9 +22,10 @@ def ingest(
     now_s: int,
     band_minutes: Collection[int] = (),
     rollover_wh: int | None = None,
+    max_day_wh: int | None = None,
 ) -> Intake:
     """Write everything of these arrivals inside the open transaction; what came of it."""
-    intake = Intake(directory, uow, now_s, band_minutes, rollover_wh)
+    intake = Intake(directory, uow, now_s, band_minutes, rollover_wh, max_day_wh)
     batch = ReadingBatch(intake, zone)
     for arrival in arrivals:
         match arrival.message:

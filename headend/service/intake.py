@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from headend.domain.pace import CLOCK_TOLERANCE_S as CLOCK_TOLERANCE_S
+from headend.domain.pace import pace_at
 from headend.service.directory import Directory
 from headend.service.ports import UnitOfWork
 from headend.service.rows import Lane
@@ -10,9 +12,6 @@ from headend.service.traffic import Arrival, ReceiptOut
 
 UNKNOWN_METER: Final = "UNKNOWN_METER"
 OTHER_GATEWAY: Final = "OTHER_GATEWAY"
-
-CLOCK_TOLERANCE_S: Final = 300
-"""How far a meter's clock may be ahead of ours before its times are not believed."""
 
 
 class Intake:
@@ -25,16 +24,19 @@ class Intake:
         now_s: int,
         band_minutes: Collection[int] = (),
         rollover_wh: int | None = None,
+        max_day_wh: int | None = None,
     ) -> None:
         """`band_minutes`: local minutes of the day at which registers are kept for time-of-day prices.
 
         `rollover_wh`: all that a device's register can show; None: it is not known, or none ever gets there.
+        `max_day_wh`: the most energy of a day that is believed; None: whatever a meter says is.
         """
         self.directory = directory
         self.uow = uow
         self.now_s = now_s
         self.band_minutes = band_minutes
         self.rollover_wh = rollover_wh
+        self.pace = None if max_day_wh is None else pace_at(max_day_wh, now_s)
         self.receipts: list[ReceiptOut] = []
         self.heard: set[int] = set()
         """Keys of gateways that a message came from."""

@@ -1,31 +1,46 @@
 """The readings of one commit, as columns over all frames in it.
 
 Nothing is priced here. One statement takes all rows, or none: only when one of them is not newer than the meter's
-register, or lower, are they looked at singly, to tell an old or repeated reading (harmless) from a register that
-went back (kept, and listed for a person).
+register, or lower, or more than a step ahead, are they looked at singly, to tell an old or repeated
+reading (harmless) from a register that went back (kept, and listed for a person) and from one that jumped (listed,
+and kept with its frame among the dead letters only: whoever said it, nothing goes on from there).
 """
 
 from bisect import bisect
 from collections import Counter
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from headend.domain.calendar import closed_day, day_of, minute_of_day
+from headend.domain.pace import RegisterState
 from headend.domain.reconcile import ExceptionKind
 from headend.domain.rollover import rolled_over_wh
 from headend.service.devices import note_rollover
 from headend.service.intake import CLOCK_TOLERANCE_S, Intake
 from headend.service.ports.devices import FormerDevice
+from headend.service.ports.lost_numbers import Word
 from headend.service.traffic import Arrival, ReadingFrame, ReceiptOut, Verdict
 
 NOT_MIDNIGHT: Final = "NOT_MIDNIGHT"
+
+_ROW_CODES: Final = {ExceptionKind.IMPLAUSIBLE_JUMP: str(ExceptionKind.REGISTER_WENT_BACK)}
+"""The contract's codes are a closed list: to a gateway, any register that does not follow from the one before."""
 
 Refused = dict[tuple[str, str], None]
 """(meter, code) of refused rows, each once, in order."""
 
 Row = tuple[int, int, int, int, int]
 """(meter key, seq, at_s, register_wh, relay_open as 0 or 1)"""
+
+
+class _Taken(NamedTuple):
+    """A frame: where its rows begin, those of it that can be used, the others, and as it came."""
+
+    first_row: int
+    frame: ReadingFrame
+    refused: Refused
+    arrival: Arrival
 
 
 class ReadingBatch:
@@ -48,8 +63,9 @@ class ReadingBatch:
         self._former_bands: list[tuple[int, int, int, int]] = []
         # (row, day, minute) of registers at which a time-of-day band begins
         self._bands: list[tuple[int, int, int]] = []
-        # (its first row, frame, refused rows): which frame a row came with
-        self._frames: list[tuple[int, ReadingFrame, Refused]] = []
+        self._frames: list[_Taken] = []
+        # Rows that no meter can have come to.
+        self._jumped: set[int] = set()
 
     def add(self, arrival: Arrival, frame: ReadingFrame, gateway_key: int) -> None:
         """Take a frame of a known gateway; rows that cannot be used are kept with its bytes."""
@@ -77,7 +93,7 @@ class ReadingBatch:
         if refused:
             codes = ", ".join(sorted({code for _, code in refused}))
             self._intake.keep_letter(arrival, "ROWS_REFUSED", f"{len(refused)} rows not used: {codes}")
-        self._frames.append((len(self._meter_keys), frame, refused))
+        self._frames.append(_Taken(len(self._meter_keys), frame, refused, arrival))
         self._meter_keys += keys  # type: ignore[arg-type]
         self._seqs += frame.seqs
         self._at_s += frame.at_s
@@ -142,30 +158,43 @@ class ReadingBatch:
         intake = self._intake
         self._count_on()
         rows = self._rows()
+        step = None if intake.pace is None else intake.pace.step
         if rows:
-            all_taken = intake.uow.advance_registers(rows)
+            all_taken = intake.uow.advance_registers(rows, step)
             if not all_taken and intake.rollover_wh is not None and self._roll_over(intake.rollover_wh):
                 rows = self._rows()
-                all_taken = intake.uow.advance_registers(rows)
-            # The segment keeps every row as it came, also one that turns out to go back.
-            intake.uow.add_segment(self._meter_keys, self._seqs, self._at_s, self._registers_wh)
-            went_back = set() if all_taken else self._advance_one_by_one(rows)
+                all_taken = intake.uow.advance_registers(rows, step)
+            unused = set() if all_taken else self._advance_one_by_one(rows)
+            self._keep_segment()
             if self._snapshot_rows:
-                self._write_snapshots(went_back)
+                self._write_snapshots(unused)
             bands = [
                 (self._meter_keys[row], day, minute, self._registers_wh[row])
                 for row, day, minute in self._bands
-                if row not in went_back
+                if row not in unused
             ]
             intake.uow.add_band_registers(bands)
         self._write_former()
         intake.rows += len(rows)
         intake.bands += len(self._bands) + len(self._former_bands)
         intake.snapshots += len(self._snapshot_rows) + len(self._former_snapshots)
-        for _, frame, refused in self._frames:
+        for _, frame, refused, _ in self._frames:
             intake.receipts.append(
                 ReceiptOut(frame.gateway, frame.frame, Verdict.ACCEPTED, refused=tuple(refused))
             )
+
+    def _keep_segment(self) -> None:
+        """Keep every row as it came, also one that turned out to go back; but for those that jumped."""
+        intake, jumped = self._intake, self._jumped
+        columns = [self._meter_keys, self._seqs, self._at_s, self._registers_wh]
+        if jumped:
+            columns = [[value for row, value in enumerate(column) if row not in jumped] for column in columns]
+            frames = Counter(bisect(self._frames, row, key=_first_row) - 1 for row in jumped)
+            for number, count in frames.items():
+                detail = f"{count} rows not used: {ExceptionKind.IMPLAUSIBLE_JUMP}"
+                intake.keep_letter(self._frames[number].arrival, "ROWS_REFUSED", detail)
+        if columns[0]:
+            intake.uow.add_segment(*columns)
 
     def _rows(self) -> list[Row]:
         columns = (self._meter_keys, self._seqs, self._believed_times(), self._registers_wh, self._relays_open)
@@ -184,15 +213,17 @@ class ReadingBatch:
         rolled: Counter[int] = Counter()
         found = False
         for row, (meter_key, seq) in enumerate(zip(self._meter_keys, self._seqs, strict=True)):
-            held_seq, held_wh = held[meter_key]
+            state = held[meter_key]
             register_wh = self._registers_wh[row] + rolled[meter_key]
-            if seq > held_seq:
-                more_wh = rolled_over_wh(held_wh, register_wh, rollover_wh)
-                rolled[meter_key] += more_wh
-                register_wh += more_wh
-                held[meter_key] = seq, max(held_wh, register_wh)
+            if seq > state.seq:
+                more_wh = rolled_over_wh(state.register_wh, register_wh, rollover_wh)
+                # A fall that takes more than a meter can have drawn is no rollover.
+                if self._reaches(state, seq, register_wh + more_wh):
+                    rolled[meter_key] += more_wh
+                    register_wh += more_wh
+                    held[meter_key] = RegisterState(seq, max(state.register_wh, register_wh), state.since_s)
             else:
-                register_wh -= rolled_over_wh(register_wh, held_wh, rollover_wh)
+                register_wh -= rolled_over_wh(register_wh, state.register_wh, rollover_wh)
             found = found or register_wh != self._registers_wh[row]
             self._registers_wh[row] = register_wh
         for meter_key, energy_wh in rolled.items():
@@ -201,31 +232,49 @@ class ReadingBatch:
         return found
 
     def _advance_one_by_one(self, rows: list[Row]) -> set[int]:
-        """Take what can be taken where not every row can; returns the rows whose register went back.
+        """Take what can be taken where not every row can; returns the rows that are not to be used.
 
         A newer number with a lower register went back, and so did an older number with a higher one, or the same
-        number with another. All other rows that are not taken are old or repeated, and harmless.
+        number with another. A newer one beyond what a meter can have come to jumped. All other rows that are not
+        taken are old or repeated, and harmless.
         """
         held = self._intake.uow.register_states(set(self._meter_keys))
-        newest: dict[int, Row] = {}
-        went_back = set()
+        taken: list[Row] = []
+        unused = set()
         for number, row in enumerate(rows):
-            meter_key, seq, _, register_wh, _ = row
-            held_seq, held_wh = held[meter_key]
+            meter_key, seq, at_s, register_wh, _ = row
+            state = held[meter_key]
             if (
-                (seq > held_seq and register_wh < held_wh)
-                or (seq < held_seq and register_wh > held_wh)
-                or (seq == held_seq and register_wh != held_wh)
+                (seq > state.seq and register_wh < state.register_wh)
+                or (seq < state.seq and register_wh > state.register_wh)
+                or (seq == state.seq and register_wh != state.register_wh)
             ):
-                detail = f"reading {seq}: {register_wh} Wh; reading {held_seq}: {held_wh} Wh"
+                detail = f"reading {seq}: {register_wh} Wh; reading {state.seq}: {state.register_wh} Wh"
                 self._refuse(number, ExceptionKind.REGISTER_WENT_BACK, detail)
-                went_back.add(number)
-            elif seq > held_seq:
-                held[meter_key] = seq, register_wh
-                newest[meter_key] = row
-        all_taken = self._intake.uow.advance_registers(list(newest.values()))
-        assert all_taken, "what is newer and not lower is always taken"
-        return went_back
+                unused.add(number)
+            elif seq > state.seq and not self._reaches(state, seq, register_wh):
+                self._refuse_jump(number, row, state)
+                unused.add(number)
+            elif seq > state.seq:
+                held[meter_key] = RegisterState(seq, register_wh, max(state.since_s, at_s))
+                taken.append(row)
+        all_taken = self._intake.uow.advance_registers(taken)
+        assert all_taken, "what is newer, and not lower is always taken"
+        return unused
+
+    def _reaches(self, state: RegisterState, seq: int, register_wh: int) -> bool:
+        pace = self._intake.pace
+        return pace is None or pace.reaches(state, seq, register_wh)
+
+    def _refuse_jump(self, number: int, row: Row, state: RegisterState) -> None:
+        """Nothing goes on from a reading that no meter can have come to. A person may say that it was so."""
+        _, seq, at_s, register_wh, _ = row
+        detail = (
+            f"reading {seq}: {register_wh} Wh, which no meter can have come to after reading {state.seq}:"
+            f" {state.register_wh} Wh; not used"
+        )
+        self._jumped.add(number)
+        self._refuse(number, ExceptionKind.IMPLAUSIBLE_JUMP, detail, Word(seq, register_wh, at_s))
 
     def _believed_times(self) -> list[int]:
         """The readings' times as far as they are believed; meters whose clock is far ahead are listed."""
@@ -261,15 +310,15 @@ class ReadingBatch:
             detail = f"{date.fromordinal(day)} closed at {held_wh} Wh before; the device before says otherwise"
             uow.add_exception(ExceptionKind.SNAPSHOT_DIFFERS, meter_key, detail, self._intake.now_s)
 
-    def _refuse(self, row: int, kind: ExceptionKind, detail: str) -> None:
+    def _refuse(self, row: int, kind: ExceptionKind, detail: str, word: Word | None = None) -> None:
         """List the meter for a person, and name the row in the receipt of the frame that it came with."""
-        self._intake.uow.add_exception(kind, self._meter_keys[row], detail, self._intake.now_s)
-        first, frame, refused = self._frames[bisect(self._frames, row, key=_first_row) - 1]
-        refused[frame.meters[row - first], str(kind)] = None
+        self._intake.uow.add_exception(kind, self._meter_keys[row], detail, self._intake.now_s, word)
+        taken = self._frames[bisect(self._frames, row, key=_first_row) - 1]
+        taken.refused[taken.frame.meters[row - taken.first_row], _ROW_CODES.get(kind, str(kind))] = None
 
 
-def _first_row(entry: tuple[int, ReadingFrame, Refused]) -> int:
-    return entry[0]
+def _first_row(taken: _Taken) -> int:
+    return taken.first_row
 
 
 def _select(frame: ReadingFrame, rows: list[int]) -> ReadingFrame:

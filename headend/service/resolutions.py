@@ -4,6 +4,9 @@ A meter can be ahead of the store, or hold another total than ours, when an old 
 that was lost. What the lost one gave out only the meters know. Their word comes in unsigned messages, so it moves
 our counters only when a person says so: the numbers that it speaks of are taken as given (`LostNumbers`), and all
 that is still to be sent goes on above them. A meter never gets less credit by that than it says that it has.
+
+A reading that no meter can have come to is mostly nobody's: closing its exception changes nothing. Only who says
+that the display shows it (`believe`) lets the readings go on from there.
 """
 
 from dataclasses import dataclass
@@ -42,6 +45,8 @@ class Outcome(StrEnum):
     """More credit than the ledger: recharges are missing in it."""
     NOT_BELIEVED = "NOT_BELIEVED"
     """No store can have given out so many numbers."""
+    NOTHING_TO_BELIEVE = "NOTHING_TO_BELIEVE"
+    """Nothing that the meter said is ahead of the newest reading that was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,36 @@ class Resolution:
     said_number: int = 0
 
 
-def resolve_exception(meter: str, kind: str, actor: str, note: str, uow: UnitOfWork, now_s: int) -> Resolution:
-    """Close a meter's open exception, unless what the meter says makes that unsafe: then nothing is changed."""
+def resolve_exception(
+    meter: str, kind: str, actor: str, note: str, uow: UnitOfWork, now_s: int, *, believe: bool = False
+) -> Resolution:
+    """Close a meter's open exception, unless what the meter says makes that unsafe: then nothing is changed.
+
+    `believe`: the reading that was listed as IMPLAUSIBLE_JUMP counts as accepted; readings go on from it.
+    """
     rows = [row for row in uow.exceptions(meter, -1) if row.kind == kind]
-    return _resolve(rows[0], actor, note, uow, now_s) if rows else Resolution(meter, kind, Outcome.NOT_OPEN)
+    if not rows:
+        return Resolution(meter, kind, Outcome.NOT_OPEN)
+    if not believe:
+        return _resolve(rows[0], actor, note, uow, now_s)
+    believed = _believe(rows[0], uow)
+    if not believed:
+        return Resolution(meter, kind, Outcome.NOTHING_TO_BELIEVE)
+    return _resolve(rows[0], actor, note, uow, now_s, believed)
+
+
+def _believe(row: ExceptionRow, uow: UnitOfWork) -> dict[str, object]:
+    """Take the reading that was not believed, if it is still newer than what is held and not lower."""
+    seq, register_wh, at_s = row.said_number, row.said_total_micros, row.said_at_s
+    if row.kind != ExceptionKind.IMPLAUSIBLE_JUMP or seq is None or register_wh is None or at_s is None:
+        return {}
+    ((_, meter_key, _),) = uow.meter_keys([row.meter])
+    meter = uow.meter_row(row.meter)
+    assert meter is not None, "an exception is of a registered meter"
+    if not uow.advance_registers([(meter_key, seq, at_s, register_wh, meter.relay_open)]):
+        return {}
+    uow.add_segment([meter_key], [seq], [at_s], [register_wh])
+    return {"believed_seq": seq, "believed_register_wh": register_wh}
 
 
 def resolve_page(
@@ -73,12 +104,19 @@ def resolve_page(
     return [_resolve(row, actor, note, uow, now_s) for _, row in rows], rows[-1][0] if len(rows) == PAGE else None
 
 
-def _resolve(row: ExceptionRow, actor: str, note: str, uow: UnitOfWork, now_s: int) -> Resolution:
+def _resolve(
+    row: ExceptionRow,
+    actor: str,
+    note: str,
+    uow: UnitOfWork,
+    now_s: int,
+    believed: dict[str, object] | None = None,
+) -> Resolution:
     meter = uow.meter_row(row.meter)
     assert meter is not None, "an exception is of a registered meter"
     ((_, meter_key, _),) = uow.meter_keys([row.meter])
     counter = COUNTERS.get(ExceptionKind(row.kind))
-    taken: dict[str, object] = {}
+    taken: dict[str, object] = believed or {}
     if counter is not None and row.said_number is not None and row.said_at_s is not None:
         word = Word(row.said_number, row.said_total_micros, row.said_at_s)
         unsafe = _unsafe(row, counter, word, meter)

@@ -198,7 +198,14 @@ class Headend:
             return []
         settings = self._settings
         intake = ingest(
-            messages, self._directory, settings.zone, uow, now_s, self._band_minutes, settings.rollover_wh
+            messages,
+            self._directory,
+            settings.zone,
+            uow,
+            now_s,
+            self._band_minutes,
+            settings.rollover_wh,
+            settings.max_day_wh,
         )
         self._journal.gateways_heard(intake.heard, uow, now_s)
         for gateway_key in intake.greeted:

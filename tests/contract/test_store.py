@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from headend.adapters.memory import memory_store
 from headend.adapters.sqlite import SqliteStore
 from headend.domain.delivery import DeliveryKind
 from headend.domain.ledger import GENESIS_HASH, Transfer, TransferKind, chain_hash
+from headend.domain.pace import Step
 from headend.domain.reconcile import ExceptionKind, HeadendView
 from headend.service.ports import Store, StoreError, UnitOfWork
 from headend.service.ports.billing import SettledDay
@@ -240,17 +242,37 @@ def test_gateway_is_heard_at_the_newest_time(uow: UnitOfWork) -> None:
 def test_registers_are_taken_where_newer_and_not_lower_or_none_is(uow: UnitOfWork) -> None:
     m1, m2 = key(uow, "M1"), key(uow, "M2")
     assert uow.advance_registers([(m1, 5, NOW_S, 150, 1), (m2, 1, NOW_S, 100, 0)]) is True
-    assert uow.register_states([m1, m2]) == {m1: (5, 150), m2: (1, 100)}
+    assert uow.register_states([m1, m2]) == {m1: (5, 150, NOW_S), m2: (1, 100, NOW_S)}
     for row in [(m1, 5, 1, 160, 0), (m1, 4, 1, 160, 0), (m1, 6, 1, 149, 0), (10**6, 1, 1, 1, 0)]:
         assert uow.advance_registers([(m2, 9, 1, 900, 0), row]) is False
-        assert uow.register_states([m1, m2, 10**6]) == {m1: (5, 150), m2: (1, 100)}
+        assert uow.register_states([m1, m2, 10**6]) == {m1: (5, 150, NOW_S), m2: (1, 100, NOW_S)}
     assert uow.advance_registers([(m1, 6, NOW_S, 150, 0), (m1, 8, NOW_S + 1, 151, 0)]) is True
     assert uow.advance_registers([(m1, 9, 5, 151, 0)]) is True
     assert uow.advance_registers([]) is True
-    assert uow.register_states([m1]) == {m1: (9, 151)}
+    assert uow.register_states([m1]) == {m1: (9, 151, NOW_S + 1)}
     row = uow.meter_row("M1")
     assert row is not None
     assert (row.read_at_s, row.relay_open) == (NOW_S + 1, 0), "the time of the balance never goes back"
+
+
+@pytest.mark.parametrize(("seq", "register_wh", "taken"), [(15, 1_150, True), (16, 150, False), (6, 1_151, False)])
+def test_registers_are_taken_by_a_step_at_the_most_or_none_is(
+    uow: UnitOfWork, seq: int, register_wh: int, taken: bool
+) -> None:
+    m1, m2 = key(uow, "M1"), key(uow, "M2")
+    uow.advance_registers([(m1, 5, NOW_S, 150, 0)])
+    rows = [(m2, 1, NOW_S, 100, 0), (m1, seq, NOW_S, register_wh, 0)]
+    assert uow.advance_registers(rows, Step(seqs=10, energy_wh=1_000)) is taken
+    assert uow.register_states([m1])[m1][:2] == ((seq, register_wh) if taken else (5, 150))
+    assert uow.register_states([m2])[m2].seq == int(taken)
+
+
+def test_meter_without_a_reading_counts_from_the_day_before_its_installation(uow: UnitOfWork) -> None:
+    m1 = key(uow, "M1")
+    row = uow.meter_row("M1")
+    assert row is not None
+    installed_s = (row.settled_day + 1 - date(1970, 1, 1).toordinal()) * 86_400
+    assert uow.register_states([m1])[m1].since_s == installed_s - 86_400
 
 
 def test_segments_keep_every_column_as_it_came(uow: UnitOfWork) -> None:

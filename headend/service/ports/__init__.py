@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from headend.domain.ledger import Transfer
+from headend.domain.pace import RegisterState, Step
 from headend.domain.reconcile import ExceptionKind, HeadendView
 from headend.service.ports.audit import AuditRows
 from headend.service.ports.billing import BillingRows
@@ -110,14 +111,15 @@ class UnitOfWork(
         """One page of meters in order of their ids."""
 
     # ingest
-    def advance_registers(self, rows: Sequence[tuple[int, int, int, int, int]]) -> bool:
-        """Take (meter_key, seq, at_s, register_wh, relay_open), in order, each newer and not lower.
+    def advance_registers(self, rows: Sequence[tuple[int, int, int, int, int]], step: Step | None = None) -> bool:
+        """Take (meter_key, seq, at_s, register_wh, relay_open), in order, each newer and not lower, and not more
+        than a step ahead (None: however far).
 
         False if that is not so of every row; then none was taken.
         """
 
-    def register_states(self, meter_keys: Iterable[int]) -> dict[int, tuple[int, int]]:
-        """(reading_seq, register_wh) of meters, by key."""
+    def register_states(self, meter_keys: Iterable[int]) -> dict[int, RegisterState]:
+        """The newest accepted reading of meters, by key."""
 
     def add_segment(
         self, meter_keys: Sequence[int], seqs: Sequence[int], at_s: Sequence[int], registers_wh: Sequence[int]

@@ -9,7 +9,10 @@ from headend.service.rows import ExceptionRow
 
 
 class Word(NamedTuple):
-    """What a meter said of a counter: its number or version, its credit total, when by its clock."""
+    """What a meter said of a counter: its number or version, its credit total, when by its clock.
+
+    Of a reading that jumped: its number, its register in Wh in place of a total, and when.
+    """
 
     number: int
     total_micros: int | None
