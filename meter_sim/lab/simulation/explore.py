@@ -74,7 +74,8 @@ def draw(seed: int) -> Scenario:
             "enquiries": 40,
             "orders": 10 if rules == "flat" else 0,
         },
-        "heals_within": 3 * DAY_S,
+        # A store that a lying disk has ruined heals no more, however long one waits.
+        "heals_within": 3 * DAY_S if not any(FAULTS[fault["fault"]].breaks for fault in faults) else 6 * HOUR_S,
         "timeline": sorted(faults, key=lambda fault: int(fault["at"])),
     }
     if rules != "flat" and chance.random() < 0.7:
