@@ -124,9 +124,8 @@ def run(
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"{path} cannot be written: {path.parent} is no folder")
     scale, spec = _clock(log, clock, start, speed, zone)
-    interval_s = parse_duration_s(interval)
+    interval_s, error_s = parse_duration_s(interval), parse_duration_s(clock_error)
     prefixes = (meter_prefix, gateway_prefix)
-    error_s = parse_duration_s(clock_error)
     plan = FleetPlan(
         meters, meters_per_gateway, region, scale.start_s, seed, interval_s, zone, start_number, *prefixes, error_s
     )
@@ -135,8 +134,7 @@ def run(
         core = FleetCore(plan, fleet_log, resend_s=resend, keys=fleet_keys)
         addresses = [plan.address(gateway) for gateway in range(plan.gateways)]
         link = FleetLink(host, port, addresses, connect_rate, seed=seed)
-        reached = None if control is None else Control(control)
-        end = run_fleet(core, link, scale, limits, stop, progress.show, reached)
+        end = run_fleet(core, link, scale, limits, stop, progress.show, Control(control) if control else None)
     if json_file is not None:
         write_json(json_file, end)
     print_summary(end)

@@ -58,9 +58,12 @@ class Gauges:
             **found,
         )
 
-    def has_converged(self, gateways: int) -> bool:
-        """Whether nothing is left to catch up with, and all gateways report."""
-        found = self._standing.look(self._since_s + self._late_s)
+    def has_converged(self, gateways: int, mended_at_s: int) -> bool:
+        """Whether nothing is left to catch up with, and all gateways report.
+
+        All must have been heard since something was mended: before, nobody may have noticed that it was broken.
+        """
+        found = self._standing.look(max(self._since_s, mended_at_s) + self._late_s)
         late = found["balances_stale"] + found["days_unsettled"]
         # In a fast run there is always a recharge on its way.
         late += self._standing.commands_open_since(self._clock.ago_s(UNDER_WAY_S))

@@ -82,6 +82,7 @@ class ProcessPlant:
         self._operators = Operators(site, self._gauges, gives_orders=scenario.workload.orders > 0, lists=lists)
         self._chance = Random(f"processes {plan.seed}")
         self._accepted: set[str] = set()
+        self._mended_at_s = 0
 
     def __enter__(self) -> Self:
         return self
@@ -182,6 +183,7 @@ class ProcessPlant:
     def start(self, part: Part) -> None:
         """See `Plant`."""
         self._parts.start(part)
+        self._mended_at_s = self.now_s
         if part is Part.COUNTER and self.is_up(part):
             self._operators.open()
 
@@ -192,6 +194,7 @@ class ProcessPlant:
     def resume(self, part: Part) -> None:
         """See `Plant`."""
         self._parts.pace.resume(part)
+        self._mended_at_s = self.now_s
 
     def slow(self, name: str, part: Part, share: float) -> None:
         """See `Plant`."""
@@ -219,6 +222,7 @@ class ProcessPlant:
     def remove_toxic(self, link: Link, name: str) -> None:
         """See `Plant`."""
         self._links.remove_toxic(link, name)
+        self._mended_at_s = self.now_s
 
     def publish(self, topic: str, payload: bytes) -> None:
         """See `Plant`."""
@@ -330,7 +334,7 @@ class ProcessPlant:
 
     def has_converged(self) -> bool:
         """See `Plant`."""
-        return self.is_up(Part.HEADEND) and self._gauges.has_converged(self._plan.gateways)
+        return self.is_up(Part.HEADEND) and self._gauges.has_converged(self._plan.gateways, self._mended_at_s)
 
 
 def _line(payment: Payment) -> str:
