@@ -100,3 +100,37 @@ def test_what_is_not_open_cannot_be_resolved(site: Site) -> None:
         done = site.headend("exceptions", "resolve", "M1", "METER_SILENT", "--actor", "a clerk", "--note", "n")
     assert done.status == 2
     assert "has no open exception METER_SILENT" in done.complaint
+
+
+def test_reading_that_jumped_is_taken_only_by_who_says_that_the_display_shows_it(site: Site) -> None:
+    believing = (
+        "exceptions",
+        "resolve",
+        "M1",
+        "IMPLAUSIBLE_JUMP",
+        "--actor",
+        "a clerk",
+        "--note",
+        "seen",
+        "--believe",
+    )
+    change(
+        site.store,
+        "INSERT INTO exception (kind, meter_key, detail, first_at_s, last_at_s, said_number, said_total_micros,"
+        " said_at_s) VALUES ('IMPLAUSIBLE_JUMP', 1, 'as found', 5, 5, 900, 7000, 5)",
+    )
+    registers = "SELECT reading_seq, register_wh FROM register WHERE meter_key = 1"
+    assert site.rows(registers) != [(900, 7_000)]
+    site.good(*believing)
+    assert site.rows(registers) == [(900, 7_000)]
+    with site.unchanged():
+        done = site.headend(*believing)
+    assert done.status != 0
+
+
+def test_only_a_reading_that_jumped_can_be_believed(site: Site) -> None:
+    with site.unchanged():
+        done = site.headend(
+            "exceptions", "resolve", "M1", "CREDIT_AHEAD", "--actor", "a clerk", "--note", "seen", "--believe"
+        )
+    assert "IMPLAUSIBLE_JUMP" in done.complaint

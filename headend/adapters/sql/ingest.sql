@@ -82,7 +82,8 @@ WHERE kind = 'METER_SILENT' AND resolved_at_s IS NULL
   AND EXISTS (SELECT 1 FROM register AS r WHERE r.meter_key = exception.meter_key AND r.read_at_s >= ?1);
 
 -- list_days_not_settled --
--- (day, now, limit). Day number 719163 is 1970-01-01. What is listed for another reason stays open for that.
+-- (day, now, limit). Day number 719163 is 1970-01-01. What is listed for another reason stays open for that; a jump
+-- only if it is this day's and not a reading's, which may be anybody's and keeps no day open.
 INSERT INTO exception (kind, meter_key, detail, first_at_s, last_at_s)
 SELECT 'DAY_NOT_SETTLED', m.meter_key, date((m.settled_day + 1 - 719163) * 86400, 'unixepoch')
        || ' is not settled: its register at midnight, or where a time band begins, is missing', ?2, ?2
@@ -91,7 +92,9 @@ WHERE m.settled_day + 1 < ?1
   AND EXISTS (SELECT 1 FROM snapshot AS s WHERE s.meter_key = m.meter_key AND s.day > m.settled_day + 1)
   AND NOT EXISTS (SELECT 1 FROM exception AS e
                   WHERE e.meter_key = m.meter_key AND e.resolved_at_s IS NULL
-                    AND e.kind IN ('DAY_NOT_SETTLED', 'IMPLAUSIBLE_JUMP', 'REGISTER_WENT_BACK', 'NO_PRICE'))
+                    AND (e.kind IN ('DAY_NOT_SETTLED', 'REGISTER_WENT_BACK', 'NO_PRICE')
+                         OR (e.kind = 'IMPLAUSIBLE_JUMP' AND substr(e.detail, 1, 10)
+                             = date((m.settled_day + 1 - 719163) * 86400, 'unixepoch'))))
 LIMIT ?3;
 
 -- close_days_not_settled --
