@@ -100,6 +100,22 @@ def test_day_that_cannot_be_settled_is_listed_once_a_later_one_is_known(uow: Uni
     assert open_exceptions(uow) == []
 
 
+@pytest.mark.parametrize(
+    ("detail", "listed"),
+    [
+        ("reading 1099511627776: 10 Wh; not used", 1),
+        ("2024-10-31 closes at 9 Wh", 1),
+        ("2024-10-30 closes at 9 Wh", 0),
+    ],
+)
+def test_missing_register_is_listed_unless_the_day_itself_jumped(
+    uow: UnitOfWork, detail: str, listed: int
+) -> None:
+    uow.add_snapshots([(key_of(uow, "M1"), DAY + 1, 300)])
+    uow.add_exception(ExceptionKind.IMPLAUSIBLE_JUMP, key_of(uow, "M1"), detail, NOON_S)
+    assert list_days_not_settled(uow, ZONE, NOON_S + 36 * HOUR, 24 * HOUR, 10) == listed
+
+
 def test_silent_meters_are_listed_up_to_the_limit(uow: UnitOfWork) -> None:
     assert silent(uow, NOON_S + 48 * HOUR, limit=1) == 1
     assert silent(uow, NOON_S + 48 * HOUR, limit=1) == 1
