@@ -13,7 +13,7 @@ from pysqlite3 import dbapi2 as sqlite
 from meter_sim.lab.plant import Sample
 from meter_sim.lab.run_clock import RunClock
 from meter_sim.lab.run_folder import RunFolder
-from meter_sim.lab.simulation.standing import INTERVALS, STALE_AFTER_S, Standing
+from meter_sim.lab.standing import INTERVALS, STALE_AFTER_S, Standing
 
 UNDER_WAY_S: Final = 1.5
 """A live fleet always has a frame on its way: what is younger than this in wall time (or than some intervals in

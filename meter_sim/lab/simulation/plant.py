@@ -24,7 +24,7 @@ from meter_sim.lab.simulation.fleet_host import FleetHost
 from meter_sim.lab.simulation.machine import Machine
 from meter_sim.lab.simulation.network import KEEPALIVE_S, Client, Network
 from meter_sim.lab.simulation.settings import preset, registrations, settings_of
-from meter_sim.lab.simulation.standing import Standing
+from meter_sim.lab.standing import Standing
 from meter_sim.lab.toxics import AppliedToxic, Parcel
 from meter_sim.lab.wire_log import WireLog
 
