@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headend.domain.exception_kind import ExceptionKind as ExceptionKind
-from headend.domain.pace import Pace, RegisterState
 from headend.domain.rollover import rolled_over_wh
 
 
@@ -87,29 +86,17 @@ Finding = CreditApplied | RelayApplied | PolicyApplied | PolicyForgotten | Excep
 
 
 def reconcile(
-    theirs: MeterView,
-    ours: HeadendView,
-    our_total_micros: int | None,
-    rollover_wh: int | None = None,
-    pace: Pace | None = None,
+    theirs: MeterView, ours: HeadendView, our_total_micros: int | None, rollover_wh: int | None = None
 ) -> Iterator[Finding]:
     """Compare one meter's counters with ours.
 
     `our_total_micros` is our cumulative total at the meter's credit number, None where we have no such number.
-    `rollover_wh`: all that a register can show; one that ran over did not go back. `pace`: how far a meter can
-    have come; None: any distance.
+    `rollover_wh`: all that a register can show; one that ran over did not go back.
     What is behind in a healthy way yields nothing: open deliveries are sent again anyhow. A lower counter in an
     *older* message is only late, so the meter's time decides: a counter that is lower later went back.
     """
     yield from reconcile_credit(theirs.at_s, theirs.credit_seq, theirs.credit_total_micros, ours, our_total_micros)
-    held = RegisterState(ours.reading_seq, ours.register_wh, ours.read_at_s)
-    if pace is not None and not pace.reaches(held, theirs.reading_seq, theirs.register_wh):
-        yield Exceptional(
-            ExceptionKind.IMPLAUSIBLE_JUMP,
-            f"reading {theirs.reading_seq}, {theirs.register_wh} Wh in hello: more than a meter can come to after"
-            f" reading {held.seq}, {held.register_wh} Wh",
-        )
-    elif theirs.at_s > ours.read_at_s:
+    if theirs.at_s > ours.read_at_s:
         register_wh = theirs.register_wh + rolled_over_wh(ours.register_wh, theirs.register_wh, rollover_wh)
         if register_wh < ours.register_wh:
             yield Exceptional(

@@ -4,15 +4,18 @@ Both end in the same findings (`domain.reconcile`), carried out by sets. An answ
 more than it says: "applied up to 17" acknowledges 17 and all before it, a refusal is listed for a person.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from headend.domain.delivery import DeliveryKind
+from headend.domain.pace import RegisterState
 from headend.domain.reconcile import (
     CreditApplied,
     Exceptional,
     ExceptionKind,
     Finding,
+    HeadendView,
+    MeterView,
     PolicyApplied,
     PolicyForgotten,
     RelayApplied,
@@ -73,7 +76,7 @@ def take_hello(arrival: Arrival, frame: HelloFrame, gateway_key: int, intake: In
         [
             (key, view.at_s, view.credit_total_micros, finding)
             for key, view in theirs.items()
-            for finding in reconcile(view, ours[key], totals.get(key), intake.rollover_wh, intake.pace)
+            for finding in _findings(view, ours[key], totals.get(key), intake)
         ],
         intake,
     )
@@ -81,6 +84,17 @@ def take_hello(arrival: Arrival, frame: HelloFrame, gateway_key: int, intake: In
     intake.receipts.append(
         ReceiptOut(frame.gateway, frame.frame, Verdict.ACCEPTED, refused=tuple(strangers.items()))
     )
+
+
+def _findings(
+    theirs: MeterView, ours: HeadendView, our_total_micros: int | None, intake: Intake
+) -> Iterator[Finding]:
+    """What the counters say, and whether no meter can have come to them."""
+    yield from reconcile(theirs, ours, our_total_micros, intake.rollover_wh)
+    held = RegisterState(ours.reading_seq, ours.register_wh, ours.read_at_s)
+    if intake.pace is not None and not intake.pace.reaches(held, theirs.reading_seq, theirs.register_wh):
+        detail = f"reading {theirs.reading_seq}, {theirs.register_wh} Wh in hello: more than a meter can come to"
+        yield Exceptional(ExceptionKind.IMPLAUSIBLE_JUMP, f"{detail} after {held.seq}, {held.register_wh} Wh")
 
 
 def take_results(arrival: Arrival, frame: ResultFrame, gateway_key: int, intake: Intake) -> None:

@@ -7,7 +7,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from headend.domain.delivery import DeliveryKind
-from headend.domain.pace import Pace
 from headend.domain.reconcile import (
     CreditApplied,
     Exceptional,
@@ -267,21 +266,3 @@ def test_what_is_ahead_comes_with_the_meters_own_number() -> None:
         ExceptionKind.RELAY_AHEAD: 5,
         ExceptionKind.POLICY_AHEAD: 9,
     }
-
-
-@pytest.mark.parametrize(
-    ("reading_seq", "register_wh", "finding"),
-    [
-        (51, 6_000, []),
-        (51, 105_000, []),
-        (51, 105_001, [ExceptionKind.IMPLAUSIBLE_JUMP]),
-        (650, 5_000, []),
-        (651, 5_000, [ExceptionKind.IMPLAUSIBLE_JUMP]),
-    ],
-)
-def test_counters_beyond_what_a_meter_can_have_come_to_are_listed(
-    reading_seq: int, register_wh: int, finding: list[Found]
-) -> None:
-    theirs = replace(EQUAL, reading_seq=reading_seq, register_wh=register_wh)
-    pace = Pace(max_day_wh=100_000, until_s=OURS.read_at_s)
-    assert [named(each) for each in reconcile(theirs, OURS, 500, None, pace)] == finding
