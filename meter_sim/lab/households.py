@@ -5,7 +5,7 @@ Knows what each home is going to draw, and so by how much credit it lasts how lo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from random import Random
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -111,14 +111,19 @@ class Households:
             if day > until:
                 break
             energy_wh = of_day[row]
-            if day == until:
-                begins_s = int(datetime(day.year, day.month, day.day, tzinfo=self._zone).timestamp())
+            begins_s, ends_s = self._midnight_s(day), self._midnight_s(day + timedelta(days=1))
+            if begins_s < self._start_s or until_s < ends_s:
                 rows = slice(row, row + 1)
-                energy_wh = int(self._load.demand_wh(until_s, rows)[0] - self._load.demand_wh(begins_s, rows)[0])
+                to_wh = self._load.demand_wh(min(ends_s, until_s), rows)
+                energy_wh = int(to_wh[0] - self._load.demand_wh(max(begins_s, self._start_s), rows)[0])
             month_wh = 0 if day.day == 1 else month_wh
             total_micros += self._promises.bill_micros(who.category, who.load_w, day, month_wh, energy_wh)
             month_wh += energy_wh
         return total_micros // MICROS_PER_PAISA
+
+    def _midnight_s(self, day: date) -> int:
+        """When a day begins."""
+        return int(datetime(day.year, day.month, day.day, tzinfo=self._zone).timestamp())
 
 
 def plan_of(scenario: Scenario, seed: int, region: str) -> FleetPlan:
