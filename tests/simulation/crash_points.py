@@ -29,6 +29,9 @@ from meter_sim.lab.simulation.plant import SimulatedPlant
 BACK_AFTER_S: Final = 400
 """A supervisor starts again what died, after so long."""
 
+HEARTBEAT_S: Final = 3_600.0
+"""Not longer than the shortest outage by the rules: an outage of the head-end is dated from the last one."""
+
 LAST_WORDS_S: Final = 0.1
 """What a process had sent as it died still arrives: the kernel has it, and closes the connection after it."""
 
@@ -172,7 +175,7 @@ class CrashPlant(SimulatedPlant):
         self._heals_at_s: float | None = None
         self._broken: dict[tuple[str, str], str] = {}
         self._names = 0
-        super().__init__(scenario, plan, folder, seed, heartbeat_s=3_600, make=self._make_mortal)
+        super().__init__(scenario, plan, folder, seed, heartbeat_s=HEARTBEAT_S, make=self._make_mortal)
         self._notes = Journal(folder.journal, lambda: self.now_s, sync=False)
         self._sound_command = self.machine.command
         self.machine.command = self._command  # type: ignore[method-assign]
