@@ -176,7 +176,7 @@ class CrashPlant(SimulatedPlant):
         self._broken: dict[tuple[str, str], str] = {}
         self._names = 0
         super().__init__(scenario, plan, folder, seed, heartbeat_s=HEARTBEAT_S, make=self._make_mortal)
-        self._notes = Journal(folder.journal, lambda: self.now_s, sync=False)
+        self._notes = Journal(folder.journal, lambda: self.now_s)
         self._sound_command = self.machine.command
         self.machine.command = self._command  # type: ignore[method-assign]
 
