@@ -8,12 +8,13 @@ import pytest
 from planted_bug import Bug, change_statement, without_checks
 
 from headend.adapters.sqlite_rows import SqliteUnitOfWork
+from headend.domain.delivery import DeliveryKind
 from headend.domain.ledger import Transfer
 from headend.domain.reconcile import HeadendView, MeterView
 from headend.service import answers
 from headend.service.dispatch import Dispatch
 from headend.service.ports import UnitOfWork
-from headend.service.rows import MeterAccount
+from headend.service.rows import MeterAccount, OpenDelivery
 from headend.wire.messages import RelayCommand, RelayPosition
 from meter_sim import orders
 from meter_sim.core import FleetCore
@@ -48,8 +49,13 @@ def sent_before_commit(patch: pytest.MonkeyPatch) -> None:
 
 
 def sent_without_a_word(patch: pytest.MonkeyPatch) -> None:
-    """The store is told that a command was sent when it is answered."""
-    patch.setattr(SqliteUnitOfWork, "mark_sent", lambda uow, deliveries, now_s: None)
+    """The store is told that a credit was sent when it is answered."""
+    mark = SqliteUnitOfWork.mark_sent
+
+    def marked(uow: SqliteUnitOfWork, deliveries: Sequence[OpenDelivery], now_s: int) -> None:
+        mark(uow, [each for each in deliveries if each.kind is not DeliveryKind.CREDIT], now_s)
+
+    patch.setattr(SqliteUnitOfWork, "mark_sent", marked)
 
 
 # --- credit counters ---------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from meter_sim.lab.run_folder import RunFolder
 from meter_sim.lab.scenario import Scenario
 from meter_sim.lab.simulation import plant as simulated
 
-HEARTBEAT_S: Final = 3_600.0
+HEARTBEAT_S: Final = 1_800.0
 CAP: Final = 2
 """Cuts in 24 hours where a bug is to break a cap: those of the presets are too high for a small fleet."""
 
@@ -96,7 +96,7 @@ CUTS: Final = {
     "name": "cuts",
     "story": "Cuts on a Friday, one gateway that cannot be reached, and an outage that spares others on Saturday.",
     "rules": "bihar",
-    "fleet": {"meters": 42, "gateways": 6, "interval": "1h"},
+    "fleet": {"meters": 42, "gateways": 12, "interval": "1h"},
     "clock": {"start": "2024-10-22T00:00", "length": "5d12h"},
     "workload": {"recharges": 60, "retried": 0.3, "enquiries": 60},
     "homes": [
@@ -106,10 +106,10 @@ CUTS: Final = {
         {"share": 0.2, "out_from": "18h", "out_to": "1d"},
     ],
     "timeline": [
-        {"fault": "link-black-hole", "at": "2d4h", "for": "1d4h", "share": 0.16, "direction": "both", "seed": 1},
-        {"fault": "link-black-hole", "at": "3d10h5m", "for": "2h", "share": 0.16, "direction": "both", "seed": 3},
-        {"fault": "bulk-cut", "at": "3d11h50m", "share": 1.0},
-        {"fault": "store-error", "at": "3d11h12m", "for": "30m", "operation": "sync"},
+        {"fault": "link-black-hole", "at": "2d4h", "for": "1d11h", "share": 0.08, "direction": "both", "seed": 2},
+        {"fault": "link-black-hole", "at": "3d10h5m", "for": "2h50m", "share": 0.08, "direction": "both", "seed": 3},
+        {"fault": "bulk-cut", "at": "3d12h35m", "share": 1.0},
+        {"fault": "store-error", "at": "3d11h25m", "for": "15m", "operation": "sync"},
         {"fault": "process-kill", "part": "headend", "at": "3d20h", "for": "2h"},
         {"fault": "bulk-cut", "at": "4d11h30m", "share": 1.0},
     ],
@@ -143,7 +143,7 @@ def _low_caps(patch: pytest.MonkeyPatch) -> None:
 
 STAGES: Final[Mapping[str, Stage]] = {
     "ordinary": Stage(ORDINARY),
-    "twice": Stage(ORDINARY, twice=True),
+    "twice": Stage(AWAY, twice=True),
     "away": Stage(AWAY),
     "orders": Stage(ORDERS),
     "disk": Stage(DISK),
