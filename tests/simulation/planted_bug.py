@@ -1,4 +1,4 @@
-"""What a planted bug is, and the two ways to plant most of them: another statement, other conditions of a table."""
+"""What a planted bug is, and two ways to plant one: another statement, a table without its checks."""
 
 from dataclasses import dataclass
 

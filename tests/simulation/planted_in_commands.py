@@ -15,6 +15,7 @@ from headend.service import answers
 from headend.service.dispatch import Dispatch
 from headend.service.ports import UnitOfWork
 from headend.service.rows import MeterAccount, OpenDelivery
+from headend.service.server import Headend
 from headend.wire.messages import RelayCommand, RelayPosition
 from meter_sim import orders
 from meter_sim.core import FleetCore
@@ -35,8 +36,6 @@ def sent_before_commit(patch: pytest.MonkeyPatch) -> None:
         link = dispatch.link  # type: ignore[attr-defined]
         link.send(step(dispatch, uow, now_s, monotonic_s), now_s)
         return []
-
-    from headend.service.server import Headend
 
     begin = Headend.__init__
 
@@ -66,7 +65,9 @@ def repeated_credit_counted(patch: pytest.MonkeyPatch) -> None:
 
     def apply(meter: Meter, seq: int, credit_total_micros: int) -> Answer:
         total_micros = max(meter.credit_total_micros + 1, credit_total_micros)
-        return Answer(replace(meter, credit_seq=max(seq, meter.credit_seq), credit_total_micros=total_micros), changed=True)
+        return Answer(
+            replace(meter, credit_seq=max(seq, meter.credit_seq), credit_total_micros=total_micros), changed=True
+        )
 
     patch.setattr(orders, "apply_credit", apply)
 
@@ -148,7 +149,11 @@ def one_holds_up_all(patch: pytest.MonkeyPatch) -> None:
     look_at, online = Dispatch._look_at, Dispatch.gateway_online
 
     def looked_at(dispatch: Dispatch, gateway_key: int) -> None:
-        blocked = [key for key, each in dispatch._gateways.items() if key not in dispatch._online and any(each.waiting.values())]
+        blocked = [
+            key
+            for key, each in dispatch._gateways.items()
+            if key not in dispatch._online and any(each.waiting.values())
+        ]
         if blocked:
             dispatch._ready.clear()
         else:
@@ -222,9 +227,12 @@ def _opened(core: FleetCore, gateway: int, now_s: int) -> Sequence[Any]:
         meter = core.columns.meter(row)
         if not meter.relay_open:
             command = RelayCommand(
-                meter=core._meter_ids[row], version=meter.relay_version + 1, relay=RelayPosition.OPEN, issued_at_s=now_s,
+                meter=core._meter_ids[row],
+                version=meter.relay_version + 1,
+                relay=RelayPosition.OPEN,
+                issued_at_s=now_s,
                 expires_at_s=now_s + SILENT_S,
-            )  # fmt: skip
+            )
             number = core.plan.first_number + row
             found.append(orders.carry_out(command, None, {}, core.columns, row, number, now_s)[1])
     return [each for each in found if each is not None]

@@ -42,7 +42,10 @@ def balances_without_transfer(patch: pytest.MonkeyPatch) -> None:
     def recorded(recharge: Recharge, uow: SqliteUnitOfWork, now_s: int) -> Recorded:
         found = record(recharge, uow, now_s)
         if found.outcome is RecordOutcome.RECORDED and found.transfer is not None:
-            for column, account in (("credits", found.transfer.credit_account), ("debits", found.transfer.debit_account)):
+            for column, account in (
+                ("credits", found.transfer.credit_account),
+                ("debits", found.transfer.debit_account),
+            ):
                 update = f"UPDATE account SET {column}_micros = {column}_micros + 10000 WHERE account_key = ?"
                 uow._connection.execute(update, (account,))
         return found
@@ -61,7 +64,9 @@ def chain_without_amounts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sqlite_rows, "chain_hash", chained)
 
 
-def _after_conflict(patch: pytest.MonkeyPatch, then: Callable[[Recharge, Transfer, SqliteUnitOfWork, int], Recorded]) -> None:
+def _after_conflict(
+    patch: pytest.MonkeyPatch, then: Callable[[Recharge, Transfer, SqliteUnitOfWork, int], Recorded]
+) -> None:
     """Do something about a request whose reference stands for other content."""
     record = recharges.record_recharge
 
@@ -93,7 +98,9 @@ def reversal_of_nothing(patch: pytest.MonkeyPatch) -> None:
         reference = f"reversal/{recharge.reference}"
         if uow.transfer(reference) is None:
             accounts = transfer.credit_account, transfer.debit_account
-            uow.post([NewTransfer(reference, TransferKind.REVERSAL, *accounts, transfer.amount_micros, now_s, now_s)])
+            uow.post(
+                [NewTransfer(reference, TransferKind.REVERSAL, *accounts, transfer.amount_micros, now_s, now_s)]
+            )
         return Recorded(recharge, RecordOutcome.EXISTS_DIFFERENT, transfer)
 
     _after_conflict(patch, reverse)
@@ -102,7 +109,9 @@ def reversal_of_nothing(patch: pytest.MonkeyPatch) -> None:
 # --- references --------------------------------------------------------------------------------------------
 
 
-def _recorded_anew(patch: pytest.MonkeyPatch, forgotten: Callable[[Transfer, SqliteUnitOfWork, int], bool]) -> None:
+def _recorded_anew(
+    patch: pytest.MonkeyPatch, forgotten: Callable[[Transfer, SqliteUnitOfWork, int], bool]
+) -> None:
     """What is forgotten is recorded once more, under a number of our own."""
 
     def recorded(recharge: Recharge, uow: SqliteUnitOfWork, now_s: int) -> Recorded:

@@ -9,11 +9,11 @@ from planted_bug import Bug
 from planted_stages import other_rules
 
 from headend.domain import protection
-from headend.domain.case import Case, Origin
 from headend.domain.caps import Caps
+from headend.domain.case import Case, Origin
 from headend.domain.protected_hours import ProtectedHours
 from headend.domain.protection import OVER, Reason
-from headend.service import quarantine, reconnections
+from headend.service import protect, quarantine, reconnections
 from headend.service.gate import Gate, Verdict, Wish
 from headend.service.ports import UnitOfWork
 from headend.service.ports.protection import CaseRow
@@ -30,9 +30,7 @@ def _forget(patch: pytest.MonkeyPatch, *reasons: Reason) -> None:
 
 def cut_at_any_hour(patch: pytest.MonkeyPatch) -> None:
     """Rules without nights, Sundays and holidays; the meters get a policy to match."""
-    other_rules(
-        patch, lambda rules: replace(rules, protection=replace(rules.protection, hours=ProtectedHours()))
-    )
+    other_rules(patch, lambda rules: replace(rules, protection=replace(rules.protection, hours=ProtectedHours())))
 
 
 def no_grace_after_outage(patch: pytest.MonkeyPatch) -> None:
@@ -115,7 +113,6 @@ def cut_without_grace(patch: pytest.MonkeyPatch) -> None:
 
 def nobody_told(patch: pytest.MonkeyPatch) -> None:
     """A cut is announced to the head-end itself, and to nobody else."""
-    from headend.service import protect
 
     def announced(cuts: Any, uow: UnitOfWork, now_s: int) -> None:
         uow.note_cut_announced(list(cuts))
@@ -134,7 +131,13 @@ PROTECTION: Final = (
     Bug("cut when silent", "I17", "cuts", cut_when_silent, "nothing says why"),
     Bug("cut by an old reading", "I17", "cuts", cut_by_old_reading, "by a reading of"),
     Bug("cut in credit", "I17", "cuts", cut_in_credit, "micros left by its own basis"),
-    Bug("recharge on its way ignored", "I17", "cuts", recharge_on_its_way_ignored, "by the meter and the receipts it was"),
+    Bug(
+        "recharge on its way ignored",
+        "I17",
+        "cuts",
+        recharge_on_its_way_ignored,
+        "by the meter and the receipts it was",
+    ),
     Bug("caps not counted", "I18", "caps", caps_not_counted, "the cap is 2"),
     Bug("released by who asked", "I18", "caps", released_by_who_asked, "who had asked for it"),
     Bug("cut without grace", "I19", "cuts", cut_without_grace, "hours after its credit ended"),

@@ -27,9 +27,7 @@ KEPT_BYTES: Final = 96 * 1024
 def never_stale(patch: pytest.MonkeyPatch) -> None:
     """A balance is shown as if it were fresh, however old it is."""
     settings_of = simulated.settings_of
-    patch.setattr(
-        simulated, "settings_of", lambda *parts: replace(settings_of(*parts), silent_after_s=FOR_EVER_S)
-    )
+    patch.setattr(simulated, "settings_of", lambda *parts: replace(settings_of(*parts), silent_after_s=FOR_EVER_S))
 
 
 def older_reading_shown(patch: pytest.MonkeyPatch) -> None:

@@ -65,20 +65,18 @@ AWAY: Final = {
 
 ORDERS: Final = {
     "name": "orders",
-    "story": "An operator who opens and closes the relays of a few homes all day, some of them out of reach at times.",
+    "story": "An operator opens and closes the relays of a few homes all day, some of them out of reach at times.",
     "rules": "flat",
     "fleet": {"meters": 8, "gateways": 4, "interval": "1h"},
     "clock": {"start": "2024-10-22T00:00", "length": "16h"},
     "workload": {"recharges": 2_000, "enquiries": 1_000, "orders": 100_000},
-    "timeline": [
-        {"fault": "link-black-hole", "at": "2h", "for": "1h", "every": "2h", "times": 6, "share": 0.25}
-    ],
+    "timeline": [{"fault": "link-black-hole", "at": "2h", "for": "1h", "every": "2h", "times": 6, "share": 0.25}],
     "heals_within": "12h",
 }
 
 DISK: Final = {
     "name": "disk",
-    "story": "A gateway that was away comes back while the store cannot sync; then the head-end dies, and power fails.",
+    "story": "A gateway comes back while the store cannot sync; then the head-end dies, and the power fails.",
     "rules": "flat",
     "fleet": {"meters": 20, "gateways": 2, "interval": "1h"},
     "clock": {"start": "2024-10-22T00:00", "length": "1d12h"},
@@ -107,7 +105,14 @@ CUTS: Final = {
     ],
     "timeline": [
         {"fault": "link-black-hole", "at": "2d4h", "for": "1d11h", "share": 0.08, "direction": "both", "seed": 2},
-        {"fault": "link-black-hole", "at": "3d10h5m", "for": "2h50m", "share": 0.08, "direction": "both", "seed": 3},
+        {
+            "fault": "link-black-hole",
+            "at": "3d10h5m",
+            "for": "2h50m",
+            "share": 0.08,
+            "direction": "both",
+            "seed": 3,
+        },
         {"fault": "bulk-cut", "at": "3d12h35m", "share": 1.0},
         {"fault": "store-error", "at": "3d11h25m", "for": "15m", "operation": "sync"},
         {"fault": "process-kill", "part": "headend", "at": "3d20h", "for": "2h"},
@@ -137,7 +142,9 @@ def other_rules(patch: pytest.MonkeyPatch, change: Callable[[Rules], Rules]) -> 
 
 def _low_caps(patch: pytest.MonkeyPatch) -> None:
     """A utility that promises few cuts a day, and a head-end that is told so."""
-    other_rules(patch, lambda rules: replace(rules, protection=replace(rules.protection, caps=CapLimits(fleet=CAP))))
+    other_rules(
+        patch, lambda rules: replace(rules, protection=replace(rules.protection, caps=CapLimits(fleet=CAP)))
+    )
     patch.setitem(PROMISES, "bihar", replace(PROMISES["bihar"], cap_a_day=CAP))
 
 

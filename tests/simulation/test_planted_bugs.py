@@ -1,4 +1,4 @@
-"""The judge is judged: with each planted bug it finds the invariant that the bug breaks, and without any nothing."""
+"""The judge is judged: with each planted bug it finds the invariant that the bug breaks; without any, nothing."""
 
 from collections import Counter
 from pathlib import Path
