@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from headend.wire.timescale import TimeScale
 from meter_sim.lab.scenario import ZONE, Clock
 
+RUSH_SPEED: Final = 1_000_000.0
 STANDING_SPEED: Final = 0.001
 """Of a clock that stands still: not quite 0, which a clock cannot have."""
 
@@ -46,9 +47,11 @@ class RunClock:
     def standing_spec(self, since_start_s: int) -> str:
         """A clock that shows this time and stands still.
 
-        It has the same start, for that is the fleet's name in its log, and began so long ago.
+        It has the same start, for that is the fleet's name in its log, and rushed to this time just now.
         """
-        return f"{_iso(self._start_s)}@{time.time() - since_start_s / STANDING_SPEED:.3f}x{STANDING_SPEED:f}"
+        begun_s = time.time() - since_start_s / RUSH_SPEED - 0.01  # milliseconds are rounded
+        turn = f",{_iso(self._start_s + since_start_s)}x{STANDING_SPEED:f}" if since_start_s > 0 else ""
+        return f"{_iso(self._start_s)}@{begun_s:.3f}x{RUSH_SPEED if turn else STANDING_SPEED:f}{turn}"
 
     @property
     def first_day(self) -> str:
