@@ -243,7 +243,7 @@ COMMANDS: Final = (
     Bug("sent without a word", "I9", "ordinary", sent_without_a_word, "committed as sent at"),
     Bug("repeated credit counted", "I10", "ordinary", repeated_credit_counted, "counted after"),
     Bug("last credit dropped", "I10", "away", last_credit_dropped, "the meter stands at credit"),
-    Bug("number skipped", "I11", "ordinary", number_skipped, "comes next"),
+    Bug("number skipped", "I11", "away", number_skipped, "comes next"),
     Bug("number reused", "I11", "ordinary", number_reused, "credit"),
     Bug("applied when sent", "I12", "ordinary", applied_when_sent, "the meter"),
     Bug("silence is an answer", "I12", "ordinary", silence_is_an_answer, "the meter"),

@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 from headend.domain.calendar import day_of
 from headend.domain.case import Origin
 from headend.domain.exception_kind import ExceptionKind
-from headend.service.accounts import Recharge, changed_terms, record_recharge, shown_balance
+from headend.service.accounts import Recharge, changed_terms, shown_balance
 from headend.service.gate import Verdict, Wish, summary
 from headend.service.manual_readings import EntryOutcome, ManualReading, enter_reading
 from headend.service.orders import order_relays
 from headend.service.ports import StoreError, UnitOfWork
+from headend.service.recharges import take_recharge
 from headend.service.resolutions import Outcome, Resolution, resolve_page
 from headend.service.tariffs import prices_at_hand
 from meter_sim.lab.plant import Payment
@@ -50,7 +51,7 @@ class Desk:
     def record(self, payment: Payment, uow: UnitOfWork) -> Answer:
         """Record a recharge in a transaction that is open."""
         request = Recharge(payment.meter, payment.amount_micros, payment.reference)
-        recorded = record_recharge(request, uow, self._machine.clock.now_s())
+        recorded = take_recharge(request, self._rules, self._zone, uow, self._machine.clock.now_s())
         self.recharges_accepted += recorded.outcome == "RECORDED"
         content = {"outcome": str(recorded.outcome), "meter": payment.meter, "reference": payment.reference}
         if recorded.transfer is not None:
