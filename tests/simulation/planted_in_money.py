@@ -301,7 +301,7 @@ MONEY: Final = (
     Bug("missing midnight guessed", "I6", "cuts", missing_midnight_guessed, "by the meter it is"),
     Bug("day closed by the newest reading", "I6", "ordinary", day_closed_by_newest_reading, "by the meter it is"),
     Bug("paisa cut off", "I6", "cuts", paisa_cut_off, "by the meter it is"),
-    Bug("money in fractions", "I6", "away", money_in_fractions, "by the meter it is"),
+    Bug("money in fractions", "I6", "ordinary", money_in_fractions, "by the meter it is"),
     Bug("readings dropped", "I6", "away", readings_dropped, "nothing in the store"),
     Bug("instalments not counted", "I7", "cuts", instalments_not_counted, "left on its account"),
     Bug("plan without its debt", "I7", "cuts", plan_without_its_debt, "left on its account"),
