@@ -127,10 +127,10 @@ def supply_not_given_back(patch: pytest.MonkeyPatch) -> None:
 
 PROTECTION: Final = (
     Bug("cut at any hour", "I15", "cuts", cut_at_any_hour, "in protected time"),
-    Bug("no grace after an outage", "I15", "cuts", no_grace_after_outage, "in an outage or the grace after it"),
+    Bug("no grace after an outage", "I19", "cuts", no_grace_after_outage, "in the grace after an outage"),
     Bug("cut when silent", "I17", "cuts", cut_when_silent, "nothing says why"),
     Bug("cut by an old reading", "I17", "cuts", cut_by_old_reading, "by a reading of"),
-    Bug("cut in credit", "I17", "cuts", cut_in_credit, "micros left by its own basis"),
+    Bug("cut in credit", "I17", "cuts", cut_in_credit, "micros left"),
     Bug(
         "recharge on its way ignored",
         "I17",

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from planted_bug import Bug, change_statement
+from planted_bug import Bug
 
 from headend.adapters import memory, sqlite_evidence
 from headend.adapters.sqlite_evidence import SqliteEvidenceRows
+from headend.adapters.sqlite_rows import SqliteUnitOfWork
 from headend.domain.account import Balance
 from headend.domain.evidence import Act, ActKind
 from headend.service import accounts
@@ -32,8 +33,16 @@ def never_stale(patch: pytest.MonkeyPatch) -> None:
 
 def older_reading_shown(patch: pytest.MonkeyPatch) -> None:
     """The reading that came last is the newest."""
-    change_statement(patch, "advance_register", "AND reading_seq < ?2 AND register_wh <= ?4", "")
-    change_statement(patch, "advance_register", "max(coalesce(read_at_s, 0), ?3)", "?3")
+    update = (
+        "UPDATE register SET reading_seq = ?2, read_at_s = ?3, register_wh = ?4, relay_open = ?5"
+        " WHERE meter_key = ?1"
+    )
+
+    def advanced(uow: Any, rows: Sequence[Any], *rest: Any, **details: Any) -> bool:
+        uow._connection.executemany(update, rows)
+        return True
+
+    patch.setattr(SqliteUnitOfWork, "advance_registers", advanced)
 
 
 def use_of_today_not_shown(patch: pytest.MonkeyPatch) -> None:
