@@ -25,6 +25,9 @@ KEEPALIVE_S: Final = 90.0
 DIAL_AGAIN_S: Final = (2.0, 60.0)
 """A client that lost its connection dials again after a random time between these."""
 
+LAST_WORDS: Final = -1
+"""Instead of a connection: sent by a process that has died since, and with the kernel already."""
+
 RETRY_S: Final = 300.0
 """And then once in so long, while nobody answers."""
 
@@ -129,14 +132,22 @@ class Network:
         self._dial_soon([client])
 
     def detach(self, client: Client) -> None:
-        """Its process dies: the broker notices by TCP, and publishes its will."""
+        """Its process dies: what it had sent still arrives; the broker notices by TCP, and publishes its will."""
         client.wants = False
         client.dial_at_s = None
         if client.is_connected:
+            for flight in self._flights:
+                if flight.client is client and flight.up and flight.connection == client.connection:
+                    flight.connection = LAST_WORDS
             client.is_connected = False
             client.connection += 1
             client.give_up_at_s = None
             self._publish_will(client)
+
+    def silence(self, client: Client) -> None:
+        """Its machine lost its power: not even what it had sent arrives."""
+        self._flights = [flight for flight in self._flights if flight.client is not client]
+        heapq.heapify(self._flights)
 
     def drop(self, client: Client) -> None:
         """Its connection is cut; it dials again after a while."""
@@ -190,7 +201,9 @@ class Network:
                 self._dial(client)
         while self._flights and self._flights[0].due_s <= now_s and not self.broker_is_paused:
             flight = heapq.heappop(self._flights)
-            if not flight.client.is_connected or flight.client.connection != flight.connection:
+            if flight.connection != LAST_WORDS and (
+                not flight.client.is_connected or flight.client.connection != flight.connection
+            ):
                 continue
             if flight.up:
                 self._route(flight.parcel)

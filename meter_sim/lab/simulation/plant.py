@@ -277,6 +277,7 @@ class SimulatedPlant:
 
     def cut_power(self, chance: Random) -> None:
         """See `Plant`."""
+        self.network.silence(self._headend)
         self.machine.cut_power(chance)
 
     def back_up(self) -> None:
