@@ -81,6 +81,7 @@ class Headend:
         self._news = True
         self._unwritten: list[Arrival] = []
         self._next_beat_s = 0.0
+        self._beaten_s: float | None = None
         self._hellos_wanted: dict[int, None] = {}
         self._hellos_asked: list[int] = []
         self._next_hello_s = 0.0
@@ -109,7 +110,11 @@ class Headend:
             # What is in memory may be ahead of the store now; it is read anew with the next commit.
             self._doubtful = True
             self._unwritten = arrivals
+            self._beaten_s = None
             raise
+        if self._beaten_s is not None:
+            # A sign of life that was not written was none.
+            self._next_beat_s, self._beaten_s = self._beaten_s + self._settings.heartbeat_s, None
         self._unwritten = []
         self._started = True
         self._doubtful = False
@@ -184,7 +189,7 @@ class Headend:
             self._journal.beat(uow, now_s)
             uow.expire_unsent_relays(now_s)
             self._upkeep.begin_round(uow, now_s)
-            self._next_beat_s = monotonic_s + self._settings.heartbeat_s
+            self._beaten_s = monotonic_s
         if self._upkeep.has_work():
             self._upkeep.step(uow, now_s)
             self._dispatch.notice_new(uow)

@@ -200,6 +200,10 @@ class NaivePlant(SimulatedPlant):
         self.server.is_up = True
         self.network.attach(self._headend)
 
+    @property
+    def _is_to_start_again(self) -> bool:
+        return False
+
     def _kill_headend(self) -> None:
         self.server.kill()
         self.network.detach(self._headend)

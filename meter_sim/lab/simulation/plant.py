@@ -28,6 +28,7 @@ from meter_sim.lab.standing import Standing
 from meter_sim.lab.toxics import AppliedToxic, Parcel
 from meter_sim.lab.wire_log import WireLog
 
+START_AGAIN_S: Final = 600.0
 LEAST_STEP_S: Final = 0.01
 DRAIN_S: Final = 7_200
 
@@ -57,9 +58,9 @@ class SimulatedPlant:
         self._rules = preset(scenario.rules)
         self._clock = ManualClock(plan.start_s)
         self._start_s = plan.start_s
-        self._downs: Counter[Part] = Counter(dict.fromkeys(Part, 1))
-        self._pauses: Counter[Part] = Counter()
+        self._downs, self._pauses = Counter[Part](dict.fromkeys(Part, 1)), Counter[Part]()
         self._paused_at_s: dict[Part, float] = {}
+        self._start_again_s = 0.0
         self._shares: dict[Part, dict[str, float]] = {part: {} for part in Part}
         self._disks: dict[str, DiskState] = {}
         self._ids = [plan.meter_id(number) for number in range(1, plan.meters + 1)]
@@ -81,8 +82,7 @@ class SimulatedPlant:
         self._headend = self.network.add("headend", Link.HEADEND)
         for client in (*self._clients, self._headend):
             client.wants = False
-        disk = self._disk(scenario, folder)
-        settings = settings_of(self._rules, plan.interval_s, heartbeat_s)
+        settings, disk = settings_of(self._rules, plan.interval_s, heartbeat_s), self._disk(scenario, folder)
         self.machine = Machine(folder.store, clock, settings, ring, self._from_headend, chance, disk)
         self.desk = Desk(self.machine)
         self._standing = Standing(folder.store, plan.interval_s)
@@ -226,6 +226,7 @@ class SimulatedPlant:
         self.network.detach(self._headend)
 
     def _start_headend(self) -> None:
+        self._start_again_s = self._clock.monotonic_s() + START_AGAIN_S
         if self.machine.start(self._make):
             self.network.attach(self._headend)
 
@@ -338,6 +339,8 @@ class SimulatedPlant:
             self._clock.advance(next_s - now_s)
 
     def _step(self) -> None:
+        if self._is_to_start_again and self._clock.monotonic_s() >= self._start_again_s:
+            self._start_headend()
         self.network.step()
         self._step_fleet()
         self.machine.step()
@@ -346,8 +349,14 @@ class SimulatedPlant:
         for index, publish in self.fleet.step(self._clock.now_s(), self._clock.monotonic_s()):
             self.network.send(self._clients[index], publish.topic, publish.payload)
 
+    @property
+    def _is_to_start_again(self) -> bool:
+        """Whether the head-end should run and could not open its store: whoever runs it starts it once more."""
+        return self.machine.headend is None and self.is_up(Part.HEADEND)
+
     def _next_due_s(self) -> float:
-        times = (self.network.next_due_s(), self.machine.next_due_s(), self.fleet.next_due_s())
+        times = [self.network.next_due_s(), self.machine.next_due_s(), self.fleet.next_due_s()]
+        times += [self._start_again_s] if self._is_to_start_again else []
         return min((at_s for at_s in times if at_s is not None), default=float("inf"))
 
     # --- looking -------------------------------------------------------------------------------------------
