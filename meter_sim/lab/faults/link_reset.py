@@ -1,7 +1,7 @@
 """Connections are cut, and cut again."""
 
 from random import Random
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ class LinkReset(LinkFault):
         default=0, ge=0, le=600_000, description="After so long; 0: none comes up while this lasts."
     )
 
+    longest_s: ClassVar[int] = 4 * 3_600
+
     def toxic(self) -> Toxic:
         """See `LinkFault.toxic`."""
         return Reset(timeout_ms=self.timeout_ms)
@@ -25,4 +27,4 @@ class LinkReset(LinkFault):
     @classmethod
     def draw(cls, chance: Random) -> dict[str, Any]:
         """See `Fault.draw`."""
-        return super().draw(chance) | {"timeout_ms": chance.choice((60_000, 300_000, 600_000))}
+        return super().draw(chance) | {"timeout_ms": chance.choice((300_000, 600_000))}

@@ -52,8 +52,8 @@ class Explored:
 def draw(seed: int) -> Scenario:
     """The scenario of a seed."""
     chance = Random(f"explore {seed}")
-    gateways = chance.randint(2, 8)
-    length_s = chance.choice((4, 4, 5)) * DAY_S
+    gateways = chance.randint(2, 5)
+    length_s = 4 * DAY_S
     rules = chance.choice(("flat", "bihar", "bihar", "uttar-pradesh", "great-britain"))
     faults = [_fault(chance, length_s) for _ in range(chance.randint(1, MOST_FAULTS))]
     content: dict[str, Any] = {

@@ -21,7 +21,7 @@ from headend.service.server import Headend, Settings
 from headend.wire.keys import KeyRing
 from meter_sim.lab.plant import ClockShift, DiskState
 
-STORE_RETRY_S: Final = 60.0
+STORE_RETRY_S: Final = 300.0
 """A head-end whose store cannot be written tries again after so long."""
 
 OPERATIONS_A_COMMIT: Final = 20
