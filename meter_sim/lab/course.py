@@ -31,6 +31,9 @@ MOST_PATIENCE_S: Final = 86_400
 HEALING_STEP_S: Final = 300
 """Between two looks whether nothing is left to catch up with."""
 
+EXCEPTIONS_EVERY_S: Final = 1_800
+"""While things are broken, and commits were lost, somebody looks at the exceptions so often."""
+
 GATE_PATIENCE_S: Final = 1_800
 GATE_WALL_S: Final = 2.0
 MEND, BREAK, LOOK, WANT = range(4)
@@ -81,7 +84,6 @@ class Course:
         self._patience_s: dict[str, int] = {}
         self._accepted: dict[str, Payment] = {}
         self._converged = False
-        self._lost_commits = False
         self._faults_left = sum(fault.times for fault in scenario.timeline)
 
     def run(
@@ -189,10 +191,31 @@ class Course:
         mend()
         self._note_fault("ended", name, fault)
         self._view.fault(name, False)
-        self._lost_commits = self._lost_commits or fault.loses_commits
+        if fault.loses_commits:
+            self._settle()
         self._faults_left -= 1
         if not self._faults_left:
             self._begin_healing()
+
+    def _settle(self) -> None:
+        """The store is not what it was: providers submit all by their own books, in an order of their own.
+
+        And from now on somebody looks at the list of exceptions.
+        """
+        payments = list(self._accepted.values())
+        Random(f"settlement {self._seed}").shuffle(payments)
+        for payment in payments:
+            self._recharge(payment)
+        self._look_at_exceptions()
+
+    def _look_at_exceptions(self) -> None:
+        if self._stage == "faults":
+            self._attend()
+            self._agenda.add(self._plant.now_s + EXCEPTIONS_EVERY_S, LOOK, self._look_at_exceptions)
+
+    def _attend(self) -> None:
+        for did in self._plant.attend():
+            self._journal.note("person", did=did)
 
     def _note_fault(self, event: str, name: str, fault: Fault) -> None:
         what = fault.model_dump(mode="json", by_alias=True, exclude={"fault"})
@@ -203,7 +226,10 @@ class Course:
     def _carry_out(self, wish: Wish) -> None:
         match wish.what:
             case "recharge":
-                self._recharge(wish.payment)
+                # Nobody asks for another amount while the first request has no answer.
+                waits = self._unanswered.get(wish.reference)
+                if waits is None or waits == wish.payment:
+                    self._recharge(wish.payment)
             case "enquiry":
                 number = self._journal.request("enquiry", meter=wish.meter, link=self._link())
                 self._journal.answer(number, self._plant.enquire(wish.meter))
@@ -267,19 +293,12 @@ class Course:
     def _begin_healing(self) -> None:
         """The last fault is over: who got no answer asks again, and the run must catch up."""
         self._enter("healing")
-        if self._lost_commits:
-            # Providers settle by their own books, in an order of their own.
-            payments = list(self._accepted.values())
-            Random(f"settlement {self._seed}").shuffle(payments)
-            for payment in payments:
-                self._recharge(payment)
         for payment in list(self._unanswered.values()):
             self._recharge(payment)
         self._agenda.add(self._plant.now_s + HEALING_STEP_S, LOOK, self._follow_healing)
 
     def _follow_healing(self) -> None:
-        for did in self._plant.attend():
-            self._journal.note("person", did=did)
+        self._attend()
         if not self._plant.has_converged():
             self._agenda.add(self._plant.now_s + HEALING_STEP_S, LOOK, self._follow_healing)
         else:
@@ -293,8 +312,7 @@ class Course:
         wall_s, end_s = time.monotonic(), self._plant.now_s + self._scenario.heals_within
         ask_at_s = 0
         while True:
-            for did in self._plant.attend():
-                self._journal.note("person", did=did)
+            self._attend()
             if self._plant.has_converged() and not self._unanswered:
                 self._note_converged()
                 break

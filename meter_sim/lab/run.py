@@ -1,11 +1,11 @@
 """One run of a scenario from beginning to end: folder, plant, course, judge, report."""
 
 import shutil
+import tempfile
 import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
 from meter_sim.fleet import FleetPlan
@@ -74,7 +74,7 @@ def simulate(
     from meter_sim.lab.simulation.plant import SimulatedPlant
 
     plan = plan_of(scenario, seed, REGION)
-    work = RunFolder(Path(mkdtemp(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None)))
+    work = RunFolder(Path(tempfile.mkdtemp(prefix="simulation-", dir=_scratch())))
     try:
         kind = NaivePlant if naive else SimulatedPlant
         with kind(scenario, plan, work, seed, **details) as plant:
@@ -84,6 +84,11 @@ def simulate(
         shutil.copytree(work.path, out, dirs_exist_ok=True)
         shutil.rmtree(work.path)
     return RunFolder(out)
+
+
+def _scratch() -> str | None:
+    """Where a simulation works: where whoever runs many says, else in memory, where that can be."""
+    return tempfile.tempdir or (str(MEMORY) if MEMORY.is_dir() else None)
 
 
 def run_scenario(

@@ -120,7 +120,8 @@ def _wrongs(
     counted = [each.total_micros for each in log.credited.get(move.meter, []) if each.at_s <= at_s]
     if case.books.credited_micros(move.meter, at_s) > (counted[-1] if counted else 0):
         basis.append("with a recharge on its way")
-    if told is not None and not by_operator:
+    # What a store that is lost had told nobody knows any more.
+    if told is not None and not by_operator and not (case.losses_s and at_s <= case.last_loss_s):
         latest_s = at_s - promises.told_before_s
         if not any(told_s <= latest_s for told_s in told.get(move.meter, ())):
             early.append("not told in time")

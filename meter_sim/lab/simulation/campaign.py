@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Final
 
 from meter_sim.lab.run_folder import RunFolder
-from meter_sim.lab.simulation.explore import Explored, as_yaml, cores, coverage, draw, explore, run_seed, shrink
+from meter_sim.lab.simulation.explore import (
+    Explored,
+    as_yaml,
+    cores,
+    coverage,
+    draw,
+    explore,
+    run_seed,
+    scratch_folder,
+    shrink,
+)
 
 SHOWN: Final = 3
 """Failing seeds that are shrunk; all are named."""
@@ -38,14 +48,15 @@ class Campaign:
                 for line in explored.details:
                     yield f"      {line}"
             yield None
-        for explored in self._done[: self._again]:
-            # In this process and not in one of the pool: another memory, another order of hashes.
-            if run_seed(explored.seed).log_hash != explored.log_hash:
-                self._unequal.append(explored.seed)
-                yield f"seed {explored.seed}: FAILED: I24: run again, it gives another log"
-        if self._shrinks:
-            for explored in self._failed[:SHOWN]:
-                yield from self._shrink(explored)
+        with scratch_folder():
+            for explored in self._done[: self._again]:
+                # In this process and not in one of the pool: another memory, another order of hashes.
+                if run_seed(explored.seed).log_hash != explored.log_hash:
+                    self._unequal.append(explored.seed)
+                    yield f"seed {explored.seed}: FAILED: I24: run again, it gives another log"
+            if self._shrinks:
+                for explored in self._failed[:SHOWN]:
+                    yield from self._shrink(explored)
         yield from self._summary()
 
     def progress(self) -> str:

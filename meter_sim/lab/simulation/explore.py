@@ -6,14 +6,16 @@ phase in which everything is mended, and convergence is demanded.
 
 import os
 import shutil
+import signal
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from tempfile import mkdtemp
 from typing import Any, Final
 
 import yaml
@@ -103,7 +105,7 @@ def run_seed(seed: int) -> Explored:
 def run_drawn(scenario: Scenario, seed: int, **details: Any) -> Explored:
     """Run and judge a scenario in a folder that is thrown away. `details` are the plant's."""
     began_s = time.monotonic()
-    folder = Path(mkdtemp(prefix="explored-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="explored-"))
     fired: tuple[str, ...] = tuple(sorted(str(fault.fault) for fault in scenario.timeline))
     forgiven = {name for fault in scenario.timeline for name in fault.breaks}
     try:
@@ -127,11 +129,32 @@ def run_drawn(scenario: Scenario, seed: int, **details: Any) -> Explored:
 
 def explore(seeds: Iterable[int], jobs: int) -> Iterator[Explored]:
     """Run seeds on so many processes; results in the order of the seeds."""
-    if jobs == 1:
-        yield from map(run_seed, seeds)
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(run_seed, seeds, chunksize=2)
+    with scratch_folder() as scratch:
+        if jobs == 1:
+            yield from map(run_seed, seeds)
+            return
+        # Leaving a pool of this kind ends its processes at once, Ctrl-C too.
+        with get_context("spawn").Pool(jobs, _begin_worker, (scratch,)) as pool:
+            yield from pool.imap(run_seed, seeds)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[str]:
+    """A folder for runs that are thrown away, in memory where that can be; nothing of it is left."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="explore-", dir=MEMORY if MEMORY.is_dir() else None) as scratch:
+        tempfile.tempdir = scratch
+        try:
+            yield scratch
+        finally:
+            tempfile.tempdir = before
+
+
+def _begin_worker(scratch: str) -> None:
+    """Ctrl-C is for the one who waits for us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    tempfile.tempdir = scratch
 
 
 def shrink(scenario: Scenario, seed: int, failed: Iterable[str], say: Callable[[str], None]) -> Scenario:
