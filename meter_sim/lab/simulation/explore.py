@@ -65,7 +65,7 @@ def draw(seed: int) -> Scenario:
         "fleet": {
             "meters": chance.randint(100, 130),
             "gateways": gateways,
-            "interval": HOUR_S,
+            "interval": chance.choice((HOUR_S, 2 * HOUR_S, 2 * HOUR_S)),
             "clock_error": chance.choice((0, 240)),
         },
         "clock": {"start": chance.choice(STARTS), "length": length_s},

@@ -88,6 +88,7 @@ class Network:
         self._retained: dict[str, Parcel] = {}
         self.broker_is_up = False
         self.broker_is_paused = False
+        self._given_up: list[Client] = []
         self.queue_limit = 0
         """So many commands the broker keeps for a gateway that is not there; it forgets them when it dies."""
         self._queues: dict[str, deque[Parcel]] = {}
@@ -113,16 +114,26 @@ class Network:
         self.broker_is_up = False
         self._retained.clear()
         self._queues.clear()
+        self._given_up.clear()
         for client in self._clients.values():
             self._lose(client, told_broker=True)
         self._flights.clear()
 
-    def resume_broker(self, paused_s: float) -> None:
-        """It goes on; whoever waited too long has given it up meanwhile."""
+    def pause_broker(self) -> None:
+        """It stands still: who hears nothing for too long gives its connection up."""
+        self.broker_is_paused = True
+        for client in self._clients.values():
+            if client.is_connected:
+                client.give_up_at_s = self._now_s() + KEEPALIVE_S
+
+    def resume_broker(self) -> None:
+        """It goes on, and notices who has gone meanwhile."""
         self.broker_is_paused = False
-        if paused_s > KEEPALIVE_S:
-            for client in self._clients.values():
-                self.drop(client)
+        for link in Link:
+            self._refit(link)
+        for client in self._given_up:
+            self._publish_will(client)
+        self._given_up.clear()
 
     # --- clients -------------------------------------------------------------------------------------------
 
@@ -244,7 +255,11 @@ class Network:
             client.dial_at_s = self._now_s() + self._chance.uniform(*DIAL_AGAIN_S)
         if was_connected:
             self._changed(client, False)
-            if not told_broker:
+            if told_broker:
+                return
+            if self.broker_is_paused:
+                self._given_up.append(client)
+            else:
                 self._publish_will(client)
 
     def _publish_will(self, client: Client) -> None:

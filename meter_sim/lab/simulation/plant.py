@@ -196,9 +196,7 @@ class SimulatedPlant:
             return
         lasted_s = self._clock.monotonic_s() - self._paused_at_s.pop(part)
         self._set_pause(part)
-        if part is Part.BROKER:
-            self.network.resume_broker(lasted_s)
-        elif lasted_s > KEEPALIVE_S:
+        if part is not Part.BROKER and lasted_s > KEEPALIVE_S:
             for client in self._clients if part is Part.FLEET else [self._headend]:
                 self.network.drop(client)
 
@@ -209,7 +207,7 @@ class SimulatedPlant:
         elif part is Part.HEADEND:
             self.machine.is_paused = is_paused
         elif part is Part.BROKER:
-            self.network.broker_is_paused = is_paused
+            self.network.pause_broker() if is_paused else self.network.resume_broker()
 
     def slow(self, name: str, part: Part, share: float) -> None:
         """See `Plant`; a slow broker or fleet is as a slow head-end here."""
