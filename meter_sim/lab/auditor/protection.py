@@ -75,7 +75,7 @@ def _wrong_basis(wish: Wish, case: Case) -> Iterator[str]:
         yield f"cut at {wish.decided_at_s} on a basis that cannot be read: {wish.basis[:80]!r}"
         return
     promises, log = case.promises, case.log
-    if balance >= -promises.emergency_micros:
+    if balance >= 0 or balance > -promises.emergency_micros:
         yield f"cut with {balance} micros left by its own basis"
     if wish.decided_at_s - read_at_s > promises.fresh_s:
         yield f"cut at {wish.decided_at_s} by a reading of {read_at_s}"
