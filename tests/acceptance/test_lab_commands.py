@@ -26,7 +26,7 @@ def test_list_names_every_scenario_with_its_story(site: Site) -> None:
     assert done.status == 0, done.complaint
     assert "diwali-2024" in done.output
     rows = site.run("meter-sim", "lab", "list", "--json").json()
-    assert len(rows) == 12
+    assert len(rows) == 13
     (row,) = (row for row in rows if row["name"] == "broker-queue-loss")
     assert row["story"].startswith("The broker is killed")
     assert row["length"] == "3d"
