@@ -69,26 +69,34 @@ def simulate(
     **details: Any,
 ) -> RunFolder:
     """Run a scenario in simulation into a folder; `details` are the plant's. `naive`: without the protections."""
+    with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as work:
+        try:
+            simulate_in(RunFolder(Path(work)), scenario, seed, view, naive=naive, looks=looks, **details)
+        finally:
+            shutil.copytree(work, out, dirs_exist_ok=True)
+    return RunFolder(out)
+
+
+def simulate_in(
+    folder: RunFolder,
+    scenario: Scenario,
+    seed: int,
+    view: View,
+    *,
+    naive: bool = False,
+    looks: int,
+    **details: Any,
+) -> None:
+    """As `simulate`, with all of its work in the folder itself: best in memory, for it syncs often."""
     # Here, because a run between processes needs nothing of the head-end's code.
     from meter_sim.lab.simulation.naive import NaivePlant
     from meter_sim.lab.simulation.plant import SimulatedPlant
 
     plan = plan_of(scenario, seed, REGION)
-    work = RunFolder(Path(tempfile.mkdtemp(prefix="simulation-", dir=_scratch())))
-    try:
-        kind = NaivePlant if naive else SimulatedPlant
-        with kind(scenario, plan, work, seed, **details) as plant:
-            rules = "naive" if naive else scenario.rules
-            follow(scenario, seed, plan, plant, work, view, "simulation", rules, looks)
-    finally:
-        shutil.copytree(work.path, out, dirs_exist_ok=True)
-        shutil.rmtree(work.path)
-    return RunFolder(out)
-
-
-def _scratch() -> str | None:
-    """Where a simulation works: where whoever runs many says, else in memory, where that can be."""
-    return tempfile.tempdir or (str(MEMORY) if MEMORY.is_dir() else None)
+    kind = NaivePlant if naive else SimulatedPlant
+    with kind(scenario, plan, folder, seed, **details) as plant:
+        rules = "naive" if naive else scenario.rules
+        follow(scenario, seed, plan, plant, folder, view, "simulation", rules, looks)
 
 
 def run_scenario(

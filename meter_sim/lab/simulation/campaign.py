@@ -15,7 +15,6 @@ from meter_sim.lab.simulation.explore import (
     draw,
     explore,
     run_seed,
-    scratch_folder,
     shrink,
 )
 
@@ -48,15 +47,14 @@ class Campaign:
                 for line in explored.details:
                     yield f"      {line}"
             yield None
-        with scratch_folder():
-            for explored in self._done[: self._again]:
-                # In this process and not in one of the pool: another memory, another order of hashes.
-                if run_seed(explored.seed).log_hash != explored.log_hash:
-                    self._unequal.append(explored.seed)
-                    yield f"seed {explored.seed}: FAILED: I24: run again, it gives another log"
-            if self._shrinks:
-                for explored in self._failed[:SHOWN]:
-                    yield from self._shrink(explored)
+        for explored in self._done[: self._again]:
+            # In this process and not in one of the pool: another memory, another order of hashes.
+            if run_seed(explored.seed).log_hash != explored.log_hash:
+                self._unequal.append(explored.seed)
+                yield f"seed {explored.seed}: FAILED: I24: run again, it gives another log"
+        if self._shrinks:
+            for explored in self._failed[:SHOWN]:
+                yield from self._shrink(explored)
         yield from self._summary()
 
     def progress(self) -> str:

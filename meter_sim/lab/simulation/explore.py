@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -24,7 +25,8 @@ from meter_sim.lab.auditor import judge
 from meter_sim.lab.course import GateError
 from meter_sim.lab.faults import FAULTS
 from meter_sim.lab.result import Verdict
-from meter_sim.lab.run import MEMORY, Silent, simulate
+from meter_sim.lab.run import MEMORY, Silent, simulate_in
+from meter_sim.lab.run_folder import RunFolder
 from meter_sim.lab.scenario import DAY_S, Scenario
 
 HOUR_S: Final = 3_600
@@ -97,19 +99,21 @@ def _fault(chance: Random, length_s: int) -> dict[str, Any]:
     return {"fault": name, "at": at_s, "for": lasts_s, "seed": chance.randrange(1_000)} | kind.draw(chance)
 
 
-def run_seed(seed: int) -> Explored:
+def run_seed(seed: int, scratch: str | None = None) -> Explored:
     """Draw and run one seed."""
-    return run_drawn(draw(seed), seed)
+    return run_drawn(draw(seed), seed, scratch)
 
 
-def run_drawn(scenario: Scenario, seed: int, **details: Any) -> Explored:
-    """Run and judge a scenario in a folder that is thrown away. `details` are the plant's."""
+def run_drawn(scenario: Scenario, seed: int, scratch: str | None = None, **details: Any) -> Explored:
+    """Run and judge a scenario in a folder that is thrown away, in `scratch`. `details` are the plant's."""
     began_s = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="explored-"))
+    memory = str(MEMORY) if MEMORY.is_dir() else None
+    folder = RunFolder(Path(tempfile.mkdtemp(prefix="explored-", dir=scratch or memory)))
     fired: tuple[str, ...] = tuple(sorted(str(fault.fault) for fault in scenario.timeline))
     forgiven = {name for fault in scenario.timeline for name in fault.breaks}
     try:
-        result = judge(simulate(scenario, seed, folder, Silent(), looks=LOOKS, heartbeat_s=HEARTBEAT_S, **details))
+        simulate_in(folder, scenario, seed, Silent(), looks=LOOKS, heartbeat_s=HEARTBEAT_S, **details)
+        result = judge(folder)
         wrong = [each for each in result.findings if each.verdict in (Verdict.FAIL, Verdict.UNKNOWN)]
         failed = tuple(each.invariant for each in wrong if each.invariant not in forgiven)
         if result.figures.get("converged_after_s") is None and not forgiven:
@@ -123,7 +127,7 @@ def run_drawn(scenario: Scenario, seed: int, **details: Any) -> Explored:
         if forgiven:
             failed = ()
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder.path)
     return Explored(seed, failed, fired, log_hash, scenario.clock.length, time.monotonic() - began_s, words)
 
 
@@ -131,30 +135,24 @@ def explore(seeds: Iterable[int], jobs: int) -> Iterator[Explored]:
     """Run seeds on so many processes; results in the order of the seeds."""
     with scratch_folder() as scratch:
         if jobs == 1:
-            yield from map(run_seed, seeds)
+            yield from (run_seed(seed, scratch) for seed in seeds)
             return
         # Leaving a pool of this kind ends its processes at once, Ctrl-C too.
-        with get_context("spawn").Pool(jobs, _begin_worker, (scratch,)) as pool:
-            yield from pool.imap(run_seed, seeds)
+        with get_context("spawn").Pool(jobs, _begin_worker) as pool:
+            yield from pool.imap(partial(run_seed, scratch=scratch), seeds)
 
 
 @contextmanager
 def scratch_folder() -> Iterator[str]:
     """A folder for runs that are thrown away, in memory where that can be; nothing of it is left."""
-    before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="explore-", dir=MEMORY if MEMORY.is_dir() else None) as scratch:
-        tempfile.tempdir = scratch
-        try:
-            yield scratch
-        finally:
-            tempfile.tempdir = before
+        yield scratch
 
 
-def _begin_worker(scratch: str) -> None:
+def _begin_worker() -> None:
     """Ctrl-C is for the one who waits for us."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    tempfile.tempdir = scratch
 
 
 def shrink(scenario: Scenario, seed: int, failed: Iterable[str], say: Callable[[str], None]) -> Scenario:
