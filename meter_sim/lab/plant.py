@@ -153,8 +153,8 @@ class Plant(Protocol):
     def cut_power(self, chance: Random) -> None:
         """The head-end and the counter die with whatever their disk had not synced; the head-end stays down."""
 
-    def back_up(self) -> None:
-        """Keep a copy of the store as it is."""
+    def back_up(self) -> bool:
+        """Keep a copy of the store as it is; whether that could be made."""
 
     def restore(self) -> None:
         """Put the copy in the store's place, with the head-end and the counter down for it, and up again after."""

@@ -243,15 +243,19 @@ class ProcessPlant:
         with suppress(FileNotFoundError):  # it never wrote anything
             power_cut_file(self._site.disk_journal, chance, self._folder.store)
 
-    def back_up(self) -> None:
+    def back_up(self) -> bool:
         """See `Plant`."""
         source_uri = f"{self._folder.store.absolute().as_uri()}?mode=ro"
-        with (
-            closing(sqlite.connect(source_uri, uri=True)) as source,
-            closing(sqlite.connect(str(self._backup))) as target,
-        ):
-            source.backup(target)
+        try:
+            with (
+                closing(sqlite.connect(source_uri, uri=True)) as source,
+                closing(sqlite.connect(str(self._backup))) as target,
+            ):
+                source.backup(target)
+        except sqlite.Error:
+            return False
         shutil.copy(self._site.keys, self._backup_keys)
+        return True
 
     def restore(self) -> None:
         """See `Plant`."""

@@ -3,7 +3,7 @@
 from random import Random
 from typing import ClassVar, Literal
 
-from meter_sim.lab.faults.fault import Fault, Mend
+from meter_sim.lab.faults.fault import Fault, Mend, mend_nothing
 from meter_sim.lab.plant import Plant
 
 
@@ -16,5 +16,4 @@ class StoreRestore(Fault):
 
     def begin(self, plant: Plant, name: str, chance: Random) -> Mend:
         """See `Fault.begin`."""
-        plant.back_up()
-        return plant.restore
+        return plant.restore if plant.back_up() else mend_nothing

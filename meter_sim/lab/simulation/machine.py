@@ -251,10 +251,14 @@ class Machine:
         if self._disk is not None:
             self._disk.power_cut(chance)
 
-    def back_up(self, copy: Path) -> None:
-        """A consistent copy of the store, as an administrator makes it."""
-        with closing(sqlite.connect(str(self._path))) as source, closing(sqlite.connect(str(copy))) as target:
-            source.backup(target)
+    def back_up(self, copy: Path) -> bool:
+        """A consistent copy of the store, as an administrator makes it; whether the disk gave it."""
+        try:
+            with closing(sqlite.connect(str(self._path))) as source, closing(sqlite.connect(str(copy))) as target:
+                source.backup(target)
+        except sqlite.Error:
+            return False
+        return True
 
     def restore(self, copy: Path) -> None:
         """Put the copy in place; nothing may run."""
@@ -263,3 +267,5 @@ class Machine:
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         shutil.copy(copy, self._path)
+        if self._disk is not None:
+            self._disk.settle()

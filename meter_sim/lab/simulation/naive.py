@@ -229,8 +229,9 @@ class NaivePlant(SimulatedPlant):
     def cut_power(self, chance: Random) -> None:
         """As a kill: its database survives everything."""
 
-    def back_up(self) -> None:
+    def back_up(self) -> bool:
         """Nothing is ever lost of it."""
+        return True
 
     def restore(self) -> None:
         """Nothing was lost of it."""

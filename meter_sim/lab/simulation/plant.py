@@ -279,9 +279,9 @@ class SimulatedPlant:
         self.network.silence(self._headend)
         self.machine.cut_power(chance)
 
-    def back_up(self) -> None:
+    def back_up(self) -> bool:
         """See `Plant`."""
-        self.machine.back_up(self._folder.path / "backup.db")
+        return self.machine.back_up(self._folder.path / "backup.db")
 
     def restore(self) -> None:
         """See `Plant`."""
