@@ -18,6 +18,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from waiting import wait_until
 
+from headend.wire.checksum import unseal
 from headend.wire.keys import KeyRing, MasterKey
 from headend.wire.messages import CreditCommand
 
@@ -88,7 +89,7 @@ class Responder:
 
     def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         gateway, channel = message.topic.split("/")[3], message.topic.split("/")[5]
-        content = json.loads(message.payload)
+        content = json.loads(unseal(message.payload))
         with self._lock:
             if channel == "status":
                 self.online[gateway] = content["online"]
