@@ -630,6 +630,7 @@ def test_an_unknown_gateway_is_told_later_and_works_once_it_is_registered(bus: B
         frame = stranger.reading("NEW", 1, 1100)
         assert stranger.receipt(frame)["outcome"] == "later"
         bus.site.add_meters("NEW", gateway="G9")
+        assert stranger.receipt(stranger.hello("NEW"))["outcome"] == "accepted"
         stranger.reading("NEW", 1, 1100, frame=frame)
         assert stranger.receipt(frame, number=2) == {"frame": frame, "outcome": "accepted", "refused": []}
         bus.site.good("recharge", "NEW", "5", "--reference", "FIRST")

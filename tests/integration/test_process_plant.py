@@ -171,17 +171,23 @@ def test_disk_power_store_and_clocks_break_and_heal(plant: ProcessPlant, folder:
     headend_log = folder.path / "headend.log"
 
     plant.set_disk("full", DiskState(full=True))
-    assert plant.recharge(Payment("M0000001", 5_000_000, "FULL-1")) is None
+    asked: list[str] = []
+
+    def is_unanswered() -> bool:
+        asked.append(f"FULL-{len(asked)}")
+        return plant.recharge(Payment("M0000001", 5_000_000, asked[-1])) is None
+
+    in_time(plant, is_unanswered, "a request finds no room: there is some until the log has to grow")
     in_time(plant, lambda: "trying again" in headend_log.read_text(), "the head-end notices")
     plant.set_disk("full", None)
-    assert answered(plant, "FULL-1") in ("RECORDED", "EXISTS")
+    assert answered(plant, asked[-1]) in ("RECORDED", "EXISTS")
 
     plant.kill(Part.COUNTER)
     plant.kill(Part.HEADEND)
     plant.cut_power(Random(1))
     plant.start(Part.HEADEND)
     plant.start(Part.COUNTER)
-    assert answered(plant, "FULL-1") == "EXISTS"
+    assert answered(plant, asked[-1]) == "EXISTS"
 
     in_time(plant, lambda: not shown(plant)["stale"], "a fresh balance")
     plant.shift_clock("ahead", Part.HEADEND, ClockShift(86_400))

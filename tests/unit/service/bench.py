@@ -49,6 +49,9 @@ REGION = "R1"
 TIMEOUT_S = 10.0
 SILENT_AFTER_S = 3_600
 
+HELLO_ROWS = 300
+"""So many fit into one message."""
+
 SETTINGS = Settings(
     zone=ZONE,
     rules=plain_rules(PRICE),
@@ -296,7 +299,8 @@ class Bench:
                 for row in rows
                 if row.gateway == gateway
             ]
-            self.hello(*counters, gateway=gateway)
+            for first in range(0, len(counters), HELLO_ROWS):
+                self.hello(*counters[first : first + HELLO_ROWS], gateway=gateway)
         self.run()
         self.take()
 
