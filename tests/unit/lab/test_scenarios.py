@@ -53,7 +53,9 @@ def test_a_shipped_scenario_tells_its_story_and_keeps_the_promises(name: str) ->
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_a_shipped_scenario_ends_soon_between_processes(name: str) -> None:
-    limit_s = {"diwali-2024": 110, "diwali-four-days": 100, "silent-deductions": 60}.get(name, 35)
+    limit_s = {"diwali-2024": 110, "diwali-four-days": 100, "silent-deductions": 60, "reconnect-storm": 50}.get(
+        name, 35
+    )
     assert 10 < wall_s(load(name).clock) < limit_s
 
 
