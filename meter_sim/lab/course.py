@@ -36,7 +36,7 @@ EXCEPTIONS_EVERY_S: Final = 1_800
 
 GATE_PATIENCE_S: Final = 1_800
 GATE_WALL_S: Final = 2.0
-MEND, BREAK, LOOK, WANT = range(4)
+GATE, MEND, BREAK, LOOK, WANT = range(5)
 """What comes first of what is due at the same time."""
 
 ACCEPTED: Final = ("RECORDED", "EXISTS")
@@ -112,7 +112,7 @@ class Course:
         for name in list(self._mends):
             # One that cannot be taken back must not keep the others from it.
             with suppress(Exception):
-                self._mend(name)
+                self._take_back(name)
 
     # --- set up --------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Course:
         scenario, start_s = self._scenario, self._start_s
         first_fault_s = start_s + scenario.first_fault_s
         if scenario.timeline:
-            self._agenda.add(first_fault_s, LOOK - LOOK, self._pass_gate)
+            self._agenda.add(first_fault_s, GATE, self._pass_gate)
         for index, fault in enumerate(scenario.timeline, start=1):
             for turn, (from_s, to_s) in enumerate(fault.occurrences(), start=1):
                 name = f"{index}-{turn}-{fault.fault}"
@@ -184,14 +184,16 @@ class Course:
         self._mends[name] = fault, fault.begin(_Journalled(self._plant, self._journal), name, chance)
         self._view.fault(name, True)
 
-    def _mend(self, name: str) -> None:
-        if name not in self._mends:
-            return
+    def _take_back(self, name: str) -> Fault:
         fault, mend = self._mends.pop(name)
         mend()
         self._note_fault("ended", name, fault)
         self._view.fault(name, False)
-        if fault.loses_commits:
+        return fault
+
+    def _mend(self, name: str) -> None:
+        """A fault's time is over: take it back, and go on with what follows from that."""
+        if self._take_back(name).loses_commits:
             self._settle()
         self._faults_left -= 1
         if not self._faults_left:

@@ -5,6 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from meter_sim.lab.course import Course
 from meter_sim.lab.journal import Journal
 from meter_sim.lab.plant import Payment
@@ -24,11 +26,16 @@ class SlowPlant:
         self.now_s = start_s
         self._takes_s = recharge_takes_s
         self.down = 0
+        self.asked = 0
+        self.stops_at_s: int | None = None
 
     def advance(self, until_s: int) -> None:
+        if self.stops_at_s is not None and until_s >= self.stops_at_s:
+            raise KeyboardInterrupt
         self.now_s = max(self.now_s, until_s)
 
     def recharge(self, payment: Payment) -> dict[str, Any]:
+        self.asked += 1
         self.now_s += self._takes_s
         return {"outcome": "RECORDED"}
 
@@ -36,6 +43,13 @@ class SlowPlant:
         self.down += 1
 
     def start(self, part: object) -> None:
+        self.down -= 1
+
+    def back_up(self) -> bool:
+        self.down += 1
+        return True
+
+    def restore(self) -> None:
         self.down -= 1
 
     def look(self, stage: str) -> "Looked":
@@ -104,3 +118,19 @@ def test_requests_that_are_answered_at_once_come_in_time(tmp_path: Path) -> None
     lines = journal_of(tmp_path, recharge_takes_s=0)
     assert [line["at_s"] for line in lines if line["kind"] == "recharge"] == [360 * number for number in range(40)]
     assert faults_of(lines) == [("began", 5 * HOUR_S), ("ended", 7 * HOUR_S)]
+
+
+def test_an_interrupted_run_takes_its_faults_back_and_asks_nobody_anything(tmp_path: Path) -> None:
+    fault = {"fault": "store-restore", "at": "5h", "for": "2h"}
+    content = {"name": "a", "story": "b", "clock": {"length": "12h"}, "timeline": [fault]}
+    scenario = Scenario.model_validate(content)
+    plant: Any = SlowPlant(scenario.clock.start_s, 0)
+    plant.stops_at_s = scenario.clock.start_s + 6 * HOUR_S
+    run, view = RunFolder(tmp_path), Blind()
+    wishes = [Wish(360 * number, number, "recharge", "M1", 10_000, f"R{number}") for number in range(40)]
+    with closing(Journal(run.journal, lambda: plant.now_s)) as journal, pytest.raises(KeyboardInterrupt):
+        Course(scenario, 1, plant, run, view).run(journal, [], wishes, lambda: None)
+    assert plant.down == 0, "the store is what it was"
+    assert plant.asked == 40
+    lines = [json.loads(line) for line in run.journal.read_text().splitlines()]
+    assert [event for event, _ in faults_of(lines)] == ["began", "ended"]
