@@ -6,13 +6,13 @@ Never writes, and keeps nothing open on the store, which may be replaced at any 
 import json
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
 
 from meter_sim.lab.plant import Sample
 from meter_sim.lab.run_clock import RunClock
-from meter_sim.lab.run_folder import RunFolder
+from meter_sim.lab.run_folder import RunFolder, read_only
 from meter_sim.lab.standing import INTERVALS, STALE_AFTER_S, Standing
 
 UNDER_WAY_S: Final = 1.5
@@ -104,13 +104,6 @@ class Gauges:
                 return int(connection.execute(query, values).fetchone()[0])
         except sqlite.DatabaseError:
             return 0
-
-
-def read_only(path: Path) -> Any:
-    """A connection that cannot write."""
-    connection = sqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    connection.execute("PRAGMA busy_timeout = 10000")
-    return connection
 
 
 def _rss_kib(pid: int) -> int:

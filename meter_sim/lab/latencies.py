@@ -2,10 +2,8 @@
 
 from contextlib import closing
 
-from pysqlite3 import dbapi2 as sqlite
-
 from meter_sim.lab.journal import read_journal
-from meter_sim.lab.run_folder import RunFolder
+from meter_sim.lab.run_folder import RunFolder, read_only
 
 
 def read_latencies(folder: RunFolder) -> list[tuple[int, float]]:
@@ -21,7 +19,7 @@ def read_latencies(folder: RunFolder) -> list[tuple[int, float]]:
             request = asked[line["n"]]
             accepted[request["reference"]] = line["accepted_at_s"], request["meter"], request["amount_micros"]
     counted: dict[str, list[tuple[int, int]]] = {}
-    with closing(sqlite.connect(f"{folder.fleet.absolute().as_uri()}?mode=ro", uri=True)) as log:
+    with closing(read_only(folder.fleet)) as log:
         for meter, at_s, total in log.execute(
             "SELECT m.meter, e.at_s, e.credit_total_micros FROM event AS e JOIN meter AS m USING (meter_key)"
             " WHERE e.kind = 'credit' ORDER BY e.event_id"

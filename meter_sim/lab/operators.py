@@ -15,10 +15,11 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from meter_sim.grid import local_day, midnight_s
-from meter_sim.lab.gauges import Gauges, read_only
+from meter_sim.lab.gauges import Gauges
 from meter_sim.lab.installation import Installation
 from meter_sim.lab.line_command import STORE_TROUBLE, LineCommand
 from meter_sim.lab.processes import LabError
+from meter_sim.lab.run_folder import read_only
 
 OPERATOR: Final = "operator"
 EXERCISE: Final = "exercise"

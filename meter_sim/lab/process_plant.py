@@ -27,7 +27,7 @@ from meter_sim.lab.process_parts import Parts
 from meter_sim.lab.processes import LabError, wait_until
 from meter_sim.lab.proxy.control import ProxyControl
 from meter_sim.lab.run_clock import RunClock
-from meter_sim.lab.run_folder import RunFolder
+from meter_sim.lab.run_folder import RunFolder, read_only
 from meter_sim.lab.scenario import MICROS_PER_PAISA, Scenario
 from meter_sim.lab.stranger import Stranger
 from meter_sim.lab.toxics import TOXICS, AppliedToxic
@@ -245,10 +245,9 @@ class ProcessPlant:
 
     def back_up(self) -> bool:
         """See `Plant`."""
-        source_uri = f"{self._folder.store.absolute().as_uri()}?mode=ro"
         try:
             with (
-                closing(sqlite.connect(source_uri, uri=True)) as source,
+                closing(read_only(self._folder.store)) as source,
                 closing(sqlite.connect(str(self._backup))) as target,
             ):
                 source.backup(target)

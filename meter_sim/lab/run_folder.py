@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from pysqlite3 import dbapi2 as sqlite
 
 from meter_sim.lab.processes import LabError
 
@@ -69,6 +71,13 @@ class RunFolder:
     def naive(self) -> "RunFolder":
         """The same seed without the protections."""
         return RunFolder(self.path / "naive")
+
+
+def read_only(path: Path) -> Any:
+    """A connection to a run's database that cannot write."""
+    connection = sqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection.execute("PRAGMA busy_timeout = 10000")
+    return connection
 
 
 @contextmanager

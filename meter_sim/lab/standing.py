@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from pysqlite3 import dbapi2 as sqlite
 
+from meter_sim.lab.run_folder import read_only
+
 STALE_AFTER_S: Final = 2 * 3_600
 INTERVALS: Final = 4
 """A gateway or a balance is late after so many intervals, at least."""
@@ -46,7 +48,7 @@ class Standing:
         late_s = max(STALE_AFTER_S, INTERVALS * self._interval_s)
         times = {"stale_s": now_s - late_s, "silent_s": now_s - late_s}
         try:
-            with closing(sqlite.connect(f"{self._store.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            with closing(read_only(self._store)) as connection:
                 found = dict(zip(_NAMES, connection.execute(_LOOK, times).fetchone(), strict=True))
         except sqlite.DatabaseError:
             self.is_readable = False
@@ -59,7 +61,7 @@ class Standing:
     def commands_open_since(self, before_s: int) -> int:
         """Commands given before a time that have no answer yet; while the store cannot be read, one."""
         try:
-            with closing(sqlite.connect(f"{self._store.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            with closing(read_only(self._store)) as connection:
                 return int(connection.execute(_OPEN_SINCE, (before_s,)).fetchone()[0])
         except sqlite.DatabaseError:
             return 1

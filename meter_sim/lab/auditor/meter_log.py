@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from pysqlite3 import dbapi2 as sqlite
 
+from meter_sim.lab.run_folder import read_only
 from meter_sim.load import Integers
 
 ABSENT: Final = -1
@@ -121,13 +122,6 @@ class MeterLog:
                     found.append(move)
                 before = move.relay
         return sorted(found, key=lambda move: (move.at_s, move.meter))
-
-
-def read_only(path: Path) -> Any:
-    """A connection that cannot write."""
-    connection = sqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-    connection.execute("PRAGMA busy_timeout = 10000")
-    return connection
 
 
 def read_meter_log(path: Path) -> MeterLog:

@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from meter_sim.lab.auditor.meter_log import ABSENT, DatabaseError, MeterLog, read_only
+from meter_sim.lab.auditor.meter_log import ABSENT, DatabaseError, MeterLog
+from meter_sim.lab.run_folder import read_only
 from meter_sim.load import Integers
 
 

@@ -25,7 +25,7 @@ from headend.wire.messages import (
     Unknown,
 )
 from headend.wire.topics import Channel
-from meter_sim.lab.auditor.meter_log import read_only
+from meter_sim.lab.run_folder import read_only
 
 _SENT: Final = """
 SELECT at_s, payload FROM wire

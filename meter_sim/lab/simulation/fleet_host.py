@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from pysqlite3 import dbapi2 as sqlite
-
 from meter_sim.core import FleetCore
 from meter_sim.fleet import FleetPlan, clock_errors_s
 from meter_sim.grid import midnight_s
 from meter_sim.keys import FleetKeys
 from meter_sim.lab.plant import ClockShift
+from meter_sim.lab.run_folder import read_only
 from meter_sim.lab.simulation.machine import error_s
 from meter_sim.log import FleetLog
 from meter_sim.session import State
@@ -127,6 +126,6 @@ class FleetHost:
         """What a meter's memory says that its register was at the end of a day (`date.toordinal`)."""
         zone = ZoneInfo(self._plan.zone)
         at_s = midnight_s(date.fromordinal(day + 1), zone)
-        with closing(sqlite.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as log:
+        with closing(read_only(self._path)) as log:
             found = log.execute(_MIDNIGHT, {"meter": meter, "at_s": at_s}).fetchone()
         return None if found is None else int.from_bytes(found[0], "little", signed=True)
