@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from headend import bootstrap
-from headend.cli.meters import balance_of, find_meter, opened_file
+from headend.cli.batches import batch_lines
+from headend.cli.meters import balance_of, find_meter
 from headend.cli.options import (
     ClockOption,
     ConfigOption,
@@ -80,13 +81,10 @@ def recharge(
 
 def _recharge_batch(batch: Path, config: Config) -> None:
     """Each line is one commit, answered by one line of JSON after it."""
-    failed = asked = 0
+    failed = 0
     clock, rules, zone = bootstrap.clock(config), bootstrap.rules(config, festivals=False), ZoneInfo(config.zone)
-    with bootstrap.store(config) as opened, opened_file(batch) as lines:
-        for number, line in enumerate(iter(lines.readline, ""), start=1):
-            if not line.strip():
-                continue
-            asked += 1
+    with bootstrap.store(config) as opened:
+        for number, line in batch_lines(batch, "METER,RUPEES,REFERENCE"):
             try:
                 fields = [field.strip() for field in line.split(",")]
                 if len(fields) != 3:
@@ -100,8 +98,6 @@ def _recharge_batch(batch: Path, config: Config) -> None:
                 recorded = take_recharge(request, rules, zone, uow, clock.now_s())
             failed += recorded.outcome not in (RecordOutcome.RECORDED, RecordOutcome.EXISTS)
             print_json_line({"line": number} | _recorded_json(recorded))
-    if not asked:
-        raise HeadendError(f"{batch} has no line METER,RUPEES,REFERENCE")
     if failed:
         raise HeadendError(f"{failed} lines were not recorded; their answers say why")
 
@@ -171,20 +167,14 @@ def show_balance(
 
 def _show_balances(batch: Path, config: Config) -> None:
     """Each line is answered by one line of JSON, as the store is then; what cannot be shown, with its reason."""
-    failed = asked = 0
-    with opened_file(batch) as lines:
-        for number, line in enumerate(iter(lines.readline, ""), start=1):
-            if not line.strip():
-                continue
-            asked += 1
-            try:
-                row = find_meter(line.strip(), config)
-                print_json_line({"line": number} | _balance_json(row, balance_of(row, config), config))
-            except HeadendError as error:
-                failed += 1
-                print_json_line({"line": number, "error": str(error)})
-    if not asked:
-        raise HeadendError(f"{batch} has no line METER")
+    failed = 0
+    for number, line in batch_lines(batch, "METER"):
+        try:
+            row = find_meter(line.strip(), config)
+            print_json_line({"line": number} | _balance_json(row, balance_of(row, config), config))
+        except HeadendError as error:
+            failed += 1
+            print_json_line({"line": number, "error": str(error)})
     if failed:
         raise HeadendError(f"{failed} balances cannot be shown; their answers say why")
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from headend import bootstrap
-from headend.cli.meters import opened_file
+from headend.cli.batches import batch_lines
 from headend.cli.options import (
     ActorOption,
     ClockOption,
@@ -91,12 +91,9 @@ def _enter(reading: ManualReading, kept: tuple[str, str], settings: Config, stor
 
 def _enter_batch(batch: Path, replace: bool, kept: tuple[str, str], settings: Config) -> None:
     """Each line is one commit, answered by one line of JSON after it."""
-    failed = asked = 0
-    with bootstrap.store(settings) as opened, opened_file(batch) as lines:
-        for number, line in enumerate(iter(lines.readline, ""), start=1):
-            if not line.strip():
-                continue
-            asked += 1
+    failed = 0
+    with bootstrap.store(settings) as opened:
+        for number, line in batch_lines(batch, "METER,DAY,WH"):
             content: dict[str, object] = {"line": number}
             try:
                 fields = [field.strip() for field in line.split(",")]
@@ -111,8 +108,6 @@ def _enter_batch(batch: Path, replace: bool, kept: tuple[str, str], settings: Co
                 failed += 1
                 content = {"outcome": "REFUSED"} | content | {"error": str(error)}
             print_json_line(content)
-    if not asked:
-        raise HeadendError(f"{batch} has no line METER,DAY,WH")
     if failed:
         raise HeadendError(f"{failed} registers were not entered; their answers say why")
 

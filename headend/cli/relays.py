@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from headend import bootstrap
+from headend.cli.batches import batch_lines
 from headend.cli.meters import find_meter, held_meter, opened_file
 from headend.cli.options import (
     ClockOption,
@@ -124,13 +125,10 @@ def _order(
 
 def _order_batch(batch: Path, wish: Wish, settings: Config) -> None:
     """Each line is one commit, answered by one line of JSON after it."""
-    refused = asked = 0
+    refused = 0
     rules = bootstrap.rules(settings)
-    with bootstrap.store(settings) as opened, opened_file(batch) as lines:
-        for number, line in enumerate(iter(lines.readline, ""), start=1):
-            if not line.strip():
-                continue
-            asked += 1
+    with bootstrap.store(settings) as opened:
+        for number, line in batch_lines(batch, "METER,open or METER,close"):
             try:
                 meter, _, position = (field.strip() for field in line.partition(","))
                 if position not in POSITIONS:
@@ -143,8 +141,6 @@ def _order_batch(batch: Path, wish: Wish, settings: Config) -> None:
                 content = {"outcome": Verdict.REFUSED, "error": str(error)}
             refused += content["outcome"] != Verdict.ISSUED
             print_json_line({"line": number} | content)
-    if not asked:
-        raise HeadendError(f"{batch} has no line METER,open or METER,close")
     if refused:
         raise HeadendError(f"{refused} orders were not issued; their answers say why", ExitStatus.REFUSED)
 
