@@ -9,17 +9,15 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from meter_sim.grid import local_day, midnight_s
+from meter_sim.lab.clerk import AHEAD, midnights
 from meter_sim.lab.gauges import Gauges
 from meter_sim.lab.installation import Installation
 from meter_sim.lab.line_command import STORE_TROUBLE, LineCommand
 from meter_sim.lab.processes import LabError
-from meter_sim.lab.run_folder import read_only
 
 OPERATOR: Final = "operator"
 EXERCISE: Final = "exercise"
@@ -38,19 +36,8 @@ MOST_CASES: Final = 10_000
 MOST_AT_ONCE: Final = 5
 """Cases that are resolved one by one at a look."""
 
-AHEAD: Final = ("CREDIT_AHEAD", "CREDIT_TOTAL_DIFFERS", "RELAY_AHEAD", "POLICY_AHEAD")
-"""What meters know and an old backup does not (`docs/restore.md`)."""
-
 OVER: Final = {"CLOCK_AHEAD": "the clock was set", "COMMAND_REJECTED": "what the meter refused is over"}
 """Kinds that are over once what was broken is mended, with what is noted; what is not over comes back."""
-
-_SNAPSHOTS: Final = """
-SELECT f.at_s, f.registers_wh, m.meter_key - f.first_meter_key FROM meter AS m
-JOIN frame AS f ON f.gateway = m.gateway
-    AND m.meter_key BETWEEN f.first_meter_key AND f.first_meter_key + f.rows - 1
-WHERE m.meter = ? AND f.kind = 'snapshot' AND f.at_s >= ? ORDER BY f.at_s
-"""
-_WORD_BYTES: Final = 8
 
 Answer = Mapping[str, Any]
 
@@ -158,15 +145,14 @@ class Operators:
 
     def _enter_readings(self, cases: Sequence[Mapping[str, Any]]) -> str:
         """Enter what the meters' own logs show at the ends of days, from the day on that is listed."""
-        lines = []
-        zone = ZoneInfo(self._site.plan.zone)
-        with closing(read_only(self._site.folder.fleet)) as log:
-            for case in cases:
-                first_s = midnight_s(date.fromisoformat(case["detail"][:10]) + timedelta(days=1), zone)
-                for at_s, registers, index in log.execute(_SNAPSHOTS, (case["meter"], first_s)):
-                    day = local_day(at_s, zone) - timedelta(days=1)
-                    word = registers[index * _WORD_BYTES : (index + 1) * _WORD_BYTES]
-                    lines.append(f"{case['meter']},{day},{int.from_bytes(word, 'little', signed=True)}\n")
+        folder, zone = self._site.folder, ZoneInfo(self._site.plan.zone)
+        lines = [
+            f"{case['meter']},{day},{register_wh}\n"
+            for case in cases
+            for day, register_wh in midnights(
+                folder.fleet, case["meter"], date.fromisoformat(case["detail"][:10]), zone
+            )
+        ]
         if not lines:
             return ""
         words = ("meter", "reading", "--batch", "-", "--actor", OPERATOR, "--reason", "read on site")

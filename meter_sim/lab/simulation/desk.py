@@ -5,7 +5,9 @@ Each is one transaction of its own beside the process that serves, as a command 
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from headend.domain.calendar import day_of
@@ -19,6 +21,7 @@ from headend.service.ports import StoreError, UnitOfWork
 from headend.service.recharges import take_recharge
 from headend.service.resolutions import Outcome, Resolution, resolve_page
 from headend.service.tariffs import prices_at_hand
+from meter_sim.lab.clerk import AHEAD, midnights
 from meter_sim.lab.plant import Payment
 from meter_sim.lab.scenario import ZONE
 from meter_sim.lab.simulation.machine import Machine
@@ -27,11 +30,9 @@ CHUNK: Final = 1_000
 """Meters decided about in one commit."""
 
 CLERK: Final = "clerk"
-AHEAD: Final = frozenset({"CREDIT_AHEAD", "CREDIT_TOTAL_DIFFERS", "RELAY_AHEAD", "POLICY_AHEAD"})
-"""Exceptions that an old backup leaves behind."""
 
 Answer = Mapping[str, Any]
-Midnight = Callable[[str, int], int | None]
+_T = TypeVar("_T")
 
 
 class Desk:
@@ -102,7 +103,7 @@ class Desk:
         verdicts = {str(verdict): counts.pop(verdict, 0) for verdict in Verdict}
         return {"outcome": "ANSWERED", "counts": verdicts, "reasons": dict(counts)}
 
-    def _command(self, run: Callable[[UnitOfWork], Answer]) -> Answer | None:
+    def _command(self, run: Callable[[UnitOfWork], _T]) -> _T | None:
         """What a command answers; None: it could not."""
         if not self.is_open:
             return None
@@ -112,34 +113,26 @@ class Desk:
         except StoreError:
             return None
 
-    def attend(self, midnight: Midnight) -> list[str]:
-        """What a person does who follows the list of exceptions; what was done.
+    def attend(self, fleet_log: Path) -> list[str]:
+        """What a person does who follows the list of exceptions, and can read meters; what was done."""
+        return self._command(lambda uow: self._attend(uow, fleet_log)) or []
 
-        `midnight`: the register that a meter's own memory holds of the end of a day; None: it has none.
-        """
-        if not self.is_open:
-            return []
-        try:
-            with self._machine.command() as uow:
-                return self._attend(uow, midnight)
-        except StoreError:
-            return []
-
-    def _attend(self, uow: UnitOfWork, midnight: Midnight) -> list[str]:
+    def _attend(self, uow: UnitOfWork, fleet_log: Path) -> list[str]:
         now_s, did = self._machine.clock.now_s(), []
         rows = uow.exceptions(None, CHUNK)
-        for kind in sorted(AHEAD & {row.kind for row in rows}):
+        kinds = {row.kind for row in rows}
+        for kind in [kind for kind in AHEAD if kind in kinds]:
             done = _resolve_all(ExceptionKind(kind), uow, now_s)
             did += [f"{kind} of {each.meter} resolved" for each in done if each.outcome is Outcome.RESOLVED]
         today = day_of(now_s, self._zone)
         for meter in [row.meter for row in rows if row.kind == ExceptionKind.DAY_NOT_SETTLED]:
             found = uow.meter_row(meter)
-            for day in range(today if found is None else found.settled_day + 1, today):
-                register_wh = midnight(meter, day)
-                if register_wh is not None:
-                    reading = ManualReading(meter, day, None, register_wh)
-                    entry = enter_reading(reading, today, CLERK, "read from the meter's memory", uow, now_s)
-                    did += [f"day {day} of {meter} entered"] if entry.outcome is EntryOutcome.ENTERED else []
+            assert found is not None, "an exception is of a registered meter"
+            first = date.fromordinal(found.settled_day + 1)
+            for day, register_wh in midnights(fleet_log, meter, first, self._zone):
+                reading = ManualReading(meter, day.toordinal(), None, register_wh)
+                entry = enter_reading(reading, today, CLERK, "read from the meter's memory", uow, now_s)
+                did += [f"{day} of {meter} entered"] if entry.outcome is EntryOutcome.ENTERED else []
         return did
 
 

@@ -1,17 +1,12 @@
 """The fleet's process in a simulation: the real fleet code, its log, and the clocks of its meters."""
 
-from contextlib import closing
-from datetime import date
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from meter_sim.core import FleetCore
 from meter_sim.fleet import FleetPlan, clock_errors_s
-from meter_sim.grid import midnight_s
 from meter_sim.keys import FleetKeys
 from meter_sim.lab.plant import ClockShift
-from meter_sim.lab.run_folder import read_only
 from meter_sim.lab.simulation.machine import error_s
 from meter_sim.log import FleetLog
 from meter_sim.session import State
@@ -22,13 +17,6 @@ RESEND_S: Final = 900.0
 
 FRESH_FRAMES: Final = 4
 """Of each gateway so many frames may be under way without being late."""
-
-
-_MIDNIGHT: Final = """
-SELECT substr(f.registers_wh, 8 * (m.meter_key - f.first_meter_key) + 1, 8)
-FROM meter AS m JOIN frame AS f ON m.meter_key >= f.first_meter_key AND m.meter_key < f.first_meter_key + f.rows
-WHERE m.meter = :meter AND f.kind = 'snapshot' AND f.at_s = :at_s
-"""
 
 
 class FleetHost:
@@ -121,11 +109,3 @@ class FleetHost:
             rows = sorted(((frame, kept.rows) for frame, kept in session.unreceipted.items()), reverse=True)
             late += sum(rows for _, rows in rows[FRESH_FRAMES:])
         return late
-
-    def midnight(self, meter: str, day: int) -> int | None:
-        """What a meter's memory says that its register was at the end of a day (`date.toordinal`)."""
-        zone = ZoneInfo(self._plan.zone)
-        at_s = midnight_s(date.fromordinal(day + 1), zone)
-        with closing(read_only(self._path)) as log:
-            found = log.execute(_MIDNIGHT, {"meter": meter, "at_s": at_s}).fetchone()
-        return None if found is None else int.from_bytes(found[0], "little", signed=True)

@@ -320,7 +320,7 @@ class SimulatedPlant:
 
     def attend(self) -> list[str]:
         """See `Plant`."""
-        return self.desk.attend(self.fleet.midnight)
+        return self.desk.attend(self._folder.fleet)
 
     # --- time ----------------------------------------------------------------------------------------------
 
