@@ -25,6 +25,7 @@ BAD_SCENARIO: Final = 104
 INTERRUPTED: Final = 105
 
 MODES: Final = ("processes", "simulation")
+NAIVE: Final = "naive"
 BROKERS: Final = ("amqtt", "mosquitto")
 
 
@@ -130,6 +131,9 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     mode: Annotated[str, typer.Option(help="processes (real ones) or simulation (virtual time).")] = "processes",
+    rules: Annotated[
+        str | None, typer.Option(help="Another preset; or naive: without the protections, simulated.")
+    ] = None,
     broker: Annotated[str, typer.Option(help="amqtt or mosquitto (processes only).")] = "amqtt",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: var/lab/NAME.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
@@ -140,8 +144,10 @@ def run(
     """Carry a scenario out, judge it, and write a report."""
     from meter_sim.lab import scenario_file
 
+    is_naive = rules == NAIVE
+    changes = [*(set_ or ()), *([f"rules={rules}"] if rules is not None and not is_naive else [])]
     try:
-        scenario = scenario_file.load(source, set_ or (), meters, speed)
+        scenario = scenario_file.load(source, changes, meters, speed)
     except scenario_file.ScenarioError as error:
         _end(str(error), BAD_SCENARIO)
     for option, value, known in (("--mode", mode, MODES), ("--broker", broker, BROKERS)):
@@ -152,10 +158,12 @@ def run(
     if dry_run:
         from meter_sim.lab.forecast import forecast
 
-        print_forecast(scenario, seed, mode, forecast(scenario))
+        print_forecast(scenario, seed, "simulation" if is_naive else mode, forecast(scenario))
         return
     folder = out or Path("var") / "lab" / scenario.name
-    raise typer.Exit(_run(scenario, seed, mode, folder.absolute(), broker, not no_naive, json_file))
+    raise typer.Exit(
+        _run(scenario, seed, NAIVE if is_naive else mode, folder.absolute(), broker, not no_naive, json_file)
+    )
 
 
 def _run(

@@ -104,8 +104,9 @@ def run_scenario(
 ) -> Result:
     """Run a scenario into an empty folder, judge it, and write result, report and JUnit beside its evidence.
 
-    `mode`: `processes` or `simulation`. `naive`: with what would have happened without the protections, from the
-    same seed, simulated. Whatever ends it, nothing that it broke stays broken, and no process of it runs on.
+    `mode`: `processes`, `simulation`, or `naive`: simulated without the protections. `naive`: with what would have
+    happened without them, from the same seed, simulated. Whatever ends it, nothing that it broke stays broken, and
+    no process of it runs on.
 
     Raises:
         LabError: the run broke off, or the folder is somebody else's.
@@ -117,6 +118,9 @@ def run_scenario(
         folder = RunFolder(out)
         if mode == "simulation":
             simulate(scenario, seed, out, view)
+        elif mode == "naive":
+            naive = False
+            _simulate_naive(scenario, seed, folder, view)
         else:
             _run_processes(scenario, seed, folder, broker, view)
         result = replace(judge(folder), wall_s=round(time.monotonic() - began_s, 1))
@@ -124,9 +128,7 @@ def run_scenario(
         beside = None
         if naive:
             view.note("the same seed without the protections, simulated")
-            # Its steady state is another one: it has cut homes before anything breaks.
-            ungated = scenario.model_copy(update={"before": {}})
-            simulate(ungated, seed, folder.naive.path, Silent(), naive=True)
+            _simulate_naive(scenario, seed, folder.naive, Silent())
             beside = judge(folder.naive)
             write_result(beside, folder.naive.result)
         other = None if beside is None else (beside, folder.naive.samples)
@@ -134,6 +136,11 @@ def run_scenario(
         write_report(result, folder.samples, folder.report, other, latencies=latencies, scenario=scenario)
         write_junit(result, folder.junit, scenario=scenario)
     return result
+
+
+def _simulate_naive(scenario: Scenario, seed: int, folder: RunFolder, view: View) -> None:
+    """Without the protections. Its steady state is another one: it has cut homes before anything breaks."""
+    simulate(scenario.model_copy(update={"before": {}}), seed, folder.path, view, naive=True)
 
 
 def _run_processes(scenario: Scenario, seed: int, folder: RunFolder, broker: str, view: View) -> None:

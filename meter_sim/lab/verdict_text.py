@@ -14,6 +14,7 @@ from meter_sim.lab.result import Result, Verdict, read_result
 from meter_sim.lab.run_folder import RunFolder
 
 PLAIN_WIDTH: Final = 150
+NAIVE: Final = "naive (simulated)"
 WORDS: Final = {
     Verdict.PASS: "PASS: what was looked at holds",
     Verdict.FAIL: "FAIL: an invariant does not hold",
@@ -45,9 +46,9 @@ def say_result(result: Result, folder: RunFolder) -> None:
     beside = read_result(folder.naive.result) if folder.naive.result.exists() else None
     table = Table(title_justify="left", box=None, pad_edge=False)
     table.add_column("")
-    table.add_column("with the protections", justify="right")
+    table.add_column(NAIVE if result.rules == "naive" else "with the protections", justify="right")
     if beside is not None:
-        table.add_column("naive (simulated)", justify="right")
+        table.add_column(NAIVE, justify="right")
     for name in SHOWN:
         row = [FINAL[name].title, _figure(result, name)]
         if beside is not None:

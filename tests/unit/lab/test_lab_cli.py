@@ -94,3 +94,14 @@ def test_a_run_has_its_own_folder_by_default(monkeypatch: pytest.MonkeyPatch, tm
     _, asked = carry_out(monkeypatch, result(Verdict.PASS))
     assert asked["out"] == tmp_path / "var" / "lab" / "link-flap"
     assert asked["naive"] is True
+
+
+def test_naive_rules_are_simulated_whatever_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, asked = carry_out(monkeypatch, result(Verdict.PASS), "--rules", "naive")
+    assert asked["mode"] == "naive"
+    assert asked["scenario"].rules == "flat"
+    _, asked = carry_out(monkeypatch, result(Verdict.PASS), "--rules", "bihar")
+    assert (asked["mode"], asked["scenario"].rules) == ("processes", "bihar")
+    done, _ = carry_out(monkeypatch, result(Verdict.PASS), "--rules", "other")
+    assert done.exit_code == 104
+    assert "rules" in done.stderr
